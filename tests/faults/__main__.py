@@ -15,8 +15,13 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from vise_core.specs.stages import register
 
 from .cluster import STAGES
+from .history import OLD_SECONDS
+from .left import objects, processes
 from .schedule import Outcome, Schedule
-from .world import world
+from .world import World, world
+
+SWEPT_SECONDS = OLD_SECONDS + 10
+"""Time after the last schedule within which the storage holds nothing that no row names."""
 
 
 def main() -> int:
@@ -38,6 +43,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="vise-f-"))
     began = time.monotonic()
     outcomes: list[Outcome] = []
+    remains: list[str] = []
     with world(folder) as made:
         if broken_before := Schedule(made, 0, options.patience).run(faults=False).violations:
             print("\n".join(["VIOLATION without faults", *map(str, broken_before)]))
@@ -56,16 +62,33 @@ def main() -> int:
             lines = [*outcome.faults, *outcome.actions, *outcome.responses] if shown else []
             for line in [*lines, *(f"! {v.invariant}: {v.sentence}" for v in outcome.violations)]:
                 print(f"    {line}", flush=True)
+        remains += swept(made, options.patience * SWEPT_SECONDS)
+    remains += [f"the process {pid} {command}" for pid, command, _ in processes(folder, ())]
+    for line in remains:
+        print(f"! left at the end: {line}")
     broken = [str(outcome.seed) for outcome in outcomes if outcome.violations]
     print(
         f"{len(outcomes)} schedules, {sum(len(outcome.faults) for outcome in outcomes)} faults, "
         f"{time.monotonic() - began:.0f} s, {cpu_seconds():.0f} s of a core; slowest recovery "
         f"{max(outcome.recovery for outcome in outcomes):.1f} s; "
-        + (f"violations with the seeds {', '.join(broken)}; logs in {folder}" if broken else "no violation")
+        + (f"violations with the seeds {', '.join(broken)}; " if broken else "no violation; ")
+        + (f"{len(remains)} things left" if remains else "nothing left")
+        + (f"; logs in {folder}" if broken or remains else "")
     )
-    if not broken:
+    if not (broken or remains):
         shutil.rmtree(folder, ignore_errors=True)
-    return 1 if broken else 0
+    return 1 if broken or remains else 0
+
+
+def swept(made: World, seconds: float) -> list[str]:
+    """Wait until all objects are removed that no row names; return those that are still there after some seconds."""
+    until = time.monotonic() + seconds
+    while True:
+        with made.cluster.sessions() as db:
+            left = list(objects(db, made.cluster.storage, seconds=0))
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.5)
 
 
 def cpu_seconds() -> float:

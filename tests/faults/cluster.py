@@ -51,6 +51,8 @@ class Cluster:
     sessions: Sessions
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    working_folder: Path | None = None
+    """Of its processes; None: that of this one."""
 
     def start(self, *arguments: str, name: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
         return self.launch([sys.executable, "-m", "worker", *arguments], name, **environment)
@@ -63,6 +65,7 @@ class Cluster:
                 env=self.environment | {"VISE_WORKER_NAME": name} | environment,
                 stdout=log,
                 stderr=log,
+                cwd=self.working_folder,
             )
         self.processes.append(process)
         return process

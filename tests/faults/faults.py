@@ -1,8 +1,12 @@
-"""The faults of which a schedule is made: each draws from the seed what it does to which part."""
+"""The faults of which a schedule is made: each draws from the seed what it does to which part.
+
+The process that a fault harms is looked up when it begins: one that was drawn may have been started again since.
+"""
 
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -76,7 +80,8 @@ def at_statement(world: World, random: Random) -> Fault:
     name = random.choice(list(STATEMENTS))
     statement = random.choice(STATEMENTS[name])
     kind = random.choice(["freeze", "kill", "lose the response"])
-    proxy, process = world.links[f"{name}–database"], world.processes[name]
+    proxy = world.links[f"{name}–database"]
+    frozen: list[subprocess.Popen[bytes]] = []
 
     def on_request(data: bytes) -> bool:
         if statement not in data:
@@ -84,6 +89,8 @@ def at_statement(world: World, random: Random) -> Fault:
         proxy.on_request = lambda _: False
         if kind == "lose the response":
             return True
+        process = world.processes[name]
+        frozen.append(process)
         process.send_signal(signal.SIGSTOP if kind == "freeze" else signal.SIGKILL)
         return False
 
@@ -91,7 +98,8 @@ def at_statement(world: World, random: Random) -> Fault:
         proxy.on_request = on_request
 
     def heal() -> None:
-        process.send_signal(signal.SIGCONT)
+        for process in frozen:
+            process.send_signal(signal.SIGCONT)
         world.start_missing()
 
     return Fault(f"{kind} {name} at {statement.decode()}", harm, heal)
@@ -101,15 +109,11 @@ def at_process(world: World, random: Random) -> Fault:
     """Kill, freeze or stop a process."""
     kind = random.choice(["kill", "freeze", "freeze", "stop"])
     name = random.choice(list(world.processes))
-    process = world.processes[name]
     if kind == "freeze":
-        return Fault(
-            f"freeze {name}",
-            lambda: process.send_signal(signal.SIGSTOP),
-            lambda: process.send_signal(signal.SIGCONT),
-        )
-    number = signal.SIGKILL if kind == "kill" else signal.SIGTERM
-    return Fault(f"{kind} {name}", lambda: process.send_signal(number), world.start_missing)
+        return _freeze(name, lambda: _processes(world.processes[name].pid))
+    if kind == "kill":
+        return Fault(f"kill {name}", lambda: world.processes[name].kill(), world.start_missing)
+    return Fault(f"stop {name}", lambda: world.terminate(world.processes[name]), world.start_missing)
 
 
 def at_stage(world: World, random: Random) -> Fault:
@@ -126,6 +130,18 @@ def at_server(world: World, random: Random) -> Fault:
     if random.random() < 0.5:
         return Fault(f"kill {name}", lambda: world.kill(getattr(world, name)), world.start_missing)
     return _freeze(name, lambda: world.server_processes(getattr(world, name)))
+
+
+def at_save(world: World, random: Random) -> Fault:
+    """Stop or kill the worker whose stage saves its state next, in the midst of that."""
+    kind = random.choice(["stop", "stop", "kill"])
+    number = signal.SIGTERM if kind == "stop" else signal.SIGKILL
+
+    def heal() -> None:
+        world.at_save.unlink(missing_ok=True)
+        world.start_missing()
+
+    return Fault(f"{kind} a worker at a save", lambda: world.signal_at_save(number), heal)
 
 
 def at_queue(world: World, random: Random) -> Fault:
@@ -157,7 +173,7 @@ def at_disk(world: World, random: Random) -> Fault:
 FAULTS = (
     *(at_link, at_link, at_link),
     *(at_statement, at_statement),
-    *(at_process, at_process),
+    *(at_process, at_process, at_save, at_save),
     *(at_stage, at_server, at_queue, at_queue, at_disk),
 )
 
@@ -170,6 +186,12 @@ def _freeze(name: str, find: Callable[[], list[psutil.Process]]) -> Fault:
         _send(frozen, signal.SIGSTOP)
 
     return Fault(f"freeze {name}", freeze, lambda: _send(frozen, signal.SIGCONT))
+
+
+def _processes(pid: int) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return [psutil.Process(pid)]
+    return []
 
 
 def _send(processes: list[psutil.Process], number: signal.Signals) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from uuid import UUID
@@ -32,6 +33,12 @@ PARENTS = {
 }
 CURVES = {"count": 1, "square": 2}
 """Curve of the stage ``count`` → the power of the step that is its value."""
+LINE, END = re.compile(r"line (\d+) of ([\d-]+)"), re.compile(r"end of ([\d-]+)")
+"""Lines that the stage ``count`` logs in each step and at its end, with the process that logs them."""
+BEGUN, SAVED = re.compile(r"counting from (\d+)"), re.compile(r"saved (\d+)")
+"""Lines at its beginning, and when a state is saved."""
+STOP_SECONDS = 20.0
+"""Time within which a process ends after SIGTERM: 10 s, and ``VISE_CANCEL_GRACE_SECONDS`` for a stage that saves."""
 EXPECTED_STATUSES = {404, 409, 429, 503}
 """What users may be told beside success: the run is gone, in another state, or a part is away."""
 
@@ -107,7 +114,7 @@ def _parents_follow_children(history: History) -> Iterator[str]:
 def _points_once(history: History) -> Iterator[str]:
     """Each acknowledged point is there once, with its value: all of a run that succeeded, else up to its saved state."""
     for run in history.runs.values():
-        if run.kind != "stage":
+        if not run.counts:
             continue
         for key, power in CURVES.items():
             steps = [point.step for point in run.points if point.key == key]
@@ -120,6 +127,37 @@ def _points_once(history: History) -> Iterator[str]:
                 )
         if unknown := {point.key for point in run.points} - CURVES.keys():
             yield f"{run.name}: points of {unknown}"
+
+
+def _lines_once(history: History) -> Iterator[str]:
+    """No log line is there twice; those of each process are there up to some line, and of one that succeeded all."""
+    for run in history.runs.values():
+        for line, count in Counter(run.lines).items():
+            if count > 1:
+                yield f"{run.name}: {count} times the log line {line.message!r} of {line.at}"
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for match in filter(None, (LINE.fullmatch(line.message) for line in run.lines)):
+            numbers[match[2]].append(int(match[1]))
+        for process, logged in numbers.items():
+            if logged != list(range(len(logged))):
+                yield f"{run.name}: the process {process} logged the lines {logged}"
+        if (
+            run.counts
+            and run.state == "succeeded"
+            and not any(END.fullmatch(line.message) for line in run.lines)
+        ):
+            yield f"{run.name} has succeeded without the last line of its log"
+
+
+def _resumes_from_newest(history: History) -> Iterator[str]:
+    """A run goes on where its newest saved state ends, also if its worker was stopped or killed during a save."""
+    for run in history.runs.values():
+        saved = 0
+        for message in (line.message for line in run.lines):
+            if match := SAVED.fullmatch(message):
+                saved = max(saved, int(match[1]))
+            elif (match := BEGUN.fullmatch(message)) and int(match[1]) < saved:
+                yield f"{run.name}: {message}, although its state was saved at {saved}"
 
 
 def _chunks_equal_points(history: History) -> Iterator[str]:
@@ -188,6 +226,54 @@ def _accepted_is_kept(history: History) -> Iterator[str]:
         yield f"the prediction {prediction_id} was accepted and is gone"
     for run_id in accepted.deleted & history.runs.keys():
         yield f"the run {run_id} was deleted and is still there"
+    for dataset_id in accepted.uploads.keys() - history.datasets.keys() - may_be_gone:
+        yield f"the data set {dataset_id} was accepted and is gone"
+    for dataset_id in accepted.deleted & history.datasets.keys():
+        yield f"the data set {dataset_id} was deleted and is still there"
+    for removal_id in accepted.removals - history.removals.keys():
+        yield f"the removal {removal_id} was accepted and is gone"
+
+
+def _uploads_complete(history: History) -> Iterator[str]:
+    """Each data set that was uploaded, and not deleted, has the file that its archive had."""
+    for dataset_id, digest in history.accepted.uploads.items():
+        if digest not in (files := history.datasets.get(dataset_id, {digest})):
+            yield f"the data set {dataset_id} has not what was uploaded, but {len(files)} other files"
+
+
+def _removals_end(history: History) -> Iterator[str]:
+    """Each removal removes its posts from everywhere, and no other post."""
+    for removal_id, removal in history.removals.items():
+        if removal.state != "removed":
+            yield f"the removal {removal_id} is {removal.state}: {removal.error}"
+            continue
+        if wrong := [*removal.left, *removal.held, *sorted(history.posts_now.intersection(removal.posts))]:
+            yield f"the removal {removal_id} has left {wrong}"
+    requested = {post for removal in history.removals.values() for post in removal.posts}
+    if lost := history.posts - history.posts_now - requested:
+        yield f"posts are gone that nobody has removed: {sorted(lost)[:3]}"
+
+
+def _stops_in_time(history: History) -> Iterator[str]:
+    """A process that is sent SIGTERM ends, whatever it does at that time."""
+    for name, seconds in history.stops:
+        if seconds is None or seconds > STOP_SECONDS:
+            took = "is still there" if seconds is None else f"took {seconds:.1f} s to end"
+            yield f"{name} {took} after SIGTERM; the bound is {STOP_SECONDS:g} s"
+
+
+def _created_once(history: History) -> Iterator[str]:
+    """Each request creates one run at most, also if it is sent again with its key; and nothing else creates any."""
+    created = history.accepted.created
+    runs = Counter(run.name for run in history.runs.values() if run.parent is None)
+    for name, count in runs.items():
+        if name not in created:
+            yield f"nobody has requested the run {name}"
+        elif count > 1:
+            yield f"{count} runs were created for one request: {name}"
+    for name, returned in created.items():
+        if len(returned) > 1:
+            yield f"the request of the run {name} returned the ids {sorted(map(str, returned))}"
 
 
 def _responses_expected(history: History) -> Iterator[str]:
@@ -214,6 +300,8 @@ INVARIANTS: dict[str, Callable[[History], Iterator[str]]] = {
     "no run fails": _none_fails,
     "parents follow children": _parents_follow_children,
     "each point once": _points_once,
+    "each log line once": _lines_once,
+    "resumes from the newest state": _resumes_from_newest,
     "chunks equal points": _chunks_equal_points,
     "artifacts equal their digest": _artifacts_equal_digest,
     "no process left": _no_process_left,
@@ -221,6 +309,10 @@ INVARIANTS: dict[str, Callable[[History], Iterator[str]]] = {
     "messages sent": _messages_sent,
     "predictions end": _predictions_end,
     "accepted is kept": _accepted_is_kept,
+    "created once": _created_once,
+    "uploads complete": _uploads_complete,
+    "removals end": _removals_end,
+    "stops in time": _stops_in_time,
     "responses expected": _responses_expected,
     "recovery bounded": _recovery_bounded,
 }

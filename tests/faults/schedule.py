@@ -18,14 +18,17 @@ from backend.store.runs.tables import Run
 from backend.store.serving.tables import Prediction
 from vise_client.errors import ClientError
 
+from . import posts
 from .faults import FAULTS, Step
-from .history import RECOVERY_SECONDS, ids, read_history
+from .history import GRACE_SECONDS, RECOVERY_SECONDS, ids, read_history
 from .invariants import FINAL, Violation, violations
 from .users import READY_SECONDS, Users
-from .world import GRACE_SECONDS, START_SECONDS, World
+from .world import START_SECONDS, World
 
 SECONDS = 3.0
 """Length of the part in which faults begin."""
+REMOVALS = 0.2
+"""Share of the schedules in which a post is removed: a removal reads the whole storage several times."""
 LASTS = (0.3, 2.0)
 """Bounds of the time that a fault lasts."""
 TIDY_SECONDS = GRACE_SECONDS + 5
@@ -61,6 +64,8 @@ class Schedule:
         random = Random(self.seed)
         before = ids(self.world)
         with self.world.users(random, f"seed {self.seed}", self.patience) as users:
+            if random.random() < REMOVALS or not faults:
+                users.post = posts.name(self.seed)
             users.begin()
             began = time.monotonic()
             if faults:
@@ -74,6 +79,8 @@ class Schedule:
             outcome.recovery = time.monotonic() - healed_at
             until = time.monotonic() + self.patience * TIDY_SECONDS
             while True:
+                with suppress(ClientError):
+                    users.apply_removals()
                 history = read_history(
                     self.world,
                     before=before,
@@ -86,6 +93,8 @@ class Schedule:
                 if not outcome.violations or time.monotonic() > until:
                     break
                 time.sleep(0.3)
+        self.world.posts = history.posts_now
+        self.world.stopping.clear()
         outcome.responses = [f"{r.request}: {r.status or 'no response'}" for r in users.responses]
         outcome.seconds = time.monotonic() - began
         return outcome

@@ -1,81 +1,28 @@
 """Each invariant of the fault schedules reports the history that breaks it, and no other invariant does."""
 
-import hashlib
 from collections.abc import Callable
-from itertools import pairwise
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
-from tests.faults.history import (
-    Accepted,
-    Event,
-    History,
-    Point,
-    ProcessRecord,
-    Response,
-    RunRecord,
-    StoredFile,
+from tests.faults.good_history import (
+    DATASET,
+    DELETED_DATASET,
+    PREDICTION,
+    RECIPE,
+    REMOVAL,
+    SECOND,
+    SINGLE,
+    START,
+    STOPPED,
+    course,
+    good_history,
+    stage_run,
 )
-from tests.faults.invariants import CURVES, INVARIANTS, chunks_of, violations
-
-SINGLE, RECIPE, FIRST, SECOND, STOPPED, DELETED, PREDICTION = (UUID(int=n) for n in range(7))
-POINTS = 70
-"""Of each curve: one whole chunk, and some points beyond it."""
-
-
-def stage_run(id_: UUID, name: str, state: str, *, points: int = POINTS, **others: object) -> RunRecord:
-    run = RunRecord(id_, name, "stage", state, total=POINTS, **others)  # type: ignore[arg-type]
-    run.points = [Point(key, n, float(n**power)) for key, power in CURVES.items() for n in range(points)]
-    run.chunks = [chunk for key in CURVES for chunk in chunks_of(run.points, key)]
-    if state == "succeeded":
-        digest = hashlib.sha256(b"70").hexdigest()
-        run.files = [StoredFile("counted", digest, 2, b"70")]
-    return run
-
-
-def course(run: UUID, *states: str) -> list[Event]:
-    return [Event(run, before, after) for before, after in pairwise(states)]
-
-
-def good_history() -> History:
-    """A run that lost its worker once, a recipe of two steps, a run that was cancelled, and a prediction."""
-    runs = [
-        stage_run(SINGLE, "single", "succeeded"),
-        RunRecord(RECIPE, "recipe", "recipe", "succeeded"),
-        stage_run(FIRST, "first", "succeeded", parent=RECIPE),
-        stage_run(SECOND, "second", "succeeded", parent=RECIPE),
-        stage_run(STOPPED, "stopped", "cancelled", points=30, saved=30),
-    ]
-    return History(
-        runs={run.id: run for run in runs},
-        events=[
-            *course(SINGLE, "waiting", "queued", "running", "queued", "running", "succeeded"),
-            Event(RECIPE, None, "queued"),
-            Event(FIRST, "waiting", "queued"),
-            Event(SECOND, "waiting", "waiting"),
-            Event(FIRST, "queued", "running"),
-            Event(RECIPE, "queued", "running"),
-            Event(FIRST, "running", "succeeded"),
-            *course(SECOND, "waiting", "queued", "running", "succeeded"),
-            Event(RECIPE, "running", "succeeded"),
-            *course(STOPPED, "waiting", "queued", "running", "cancelling", "cancelled"),
-            Event(STOPPED, "cancelled", "queued", "retried"),
-            *course(STOPPED, "queued", "running", "cancelling", "cancelled"),
-        ],
-        predictions={PREDICTION: ("succeeded", None)},
-        processes=[ProcessRecord(10, "fork server", 0)],
-        responses=[
-            Response("create", 201),
-            Response("cancel", 409, "the run has ended"),
-            Response("retry", 503, "the database does not respond"),
-            Response("pause", None, "timed out"),
-        ],
-        accepted=Accepted(
-            runs={SINGLE, RECIPE, STOPPED, DELETED}, predictions={PREDICTION}, deleted={DELETED}
-        ),
-        recovery=12.0,
-    )
+from tests.faults.history import Event, History, Line, Point, Response
+from tests.faults.invariants import INVARIANTS, violations
+from tests.faults.left import ProcessRecord
 
 
 def test_a_good_history_breaks_nothing() -> None:
@@ -152,6 +99,26 @@ def a_point_of_no_curve(history: History) -> None:
     history.runs[SINGLE].points.append(Point("cubes", 0, 0.0))
 
 
+def a_log_line_twice(history: History) -> None:
+    history.runs[SINGLE].lines.append(history.runs[SINGLE].lines[3])
+
+
+def a_log_line_twice_at_two_times(history: History) -> None:
+    history.runs[STOPPED].lines.append(Line(START + timedelta(hours=1), "line 1 of 1-1"))
+
+
+def a_log_line_lost_in_the_middle(history: History) -> None:
+    del history.runs[STOPPED].lines[1]
+
+
+def a_log_line_lost_at_the_end(history: History) -> None:
+    history.runs[SINGLE].lines.pop()
+
+
+def a_run_that_starts_over_although_its_state_is_saved(history: History) -> None:
+    history.runs[SINGLE].lines[4] = Line(START + timedelta(seconds=4), "counting from 0")
+
+
 def a_chunk_unlike_its_points(history: History) -> None:
     chunks = history.runs[SINGLE].chunks
     chunks[0] = chunks[0]._replace(high_step=62)
@@ -210,6 +177,65 @@ def a_deleted_run_that_stays(history: History) -> None:
     history.accepted.deleted.add(SINGLE)
 
 
+def a_run_created_twice(history: History) -> None:
+    twin = UUID(int=100)
+    history.runs[twin] = stage_run(twin, "single", "succeeded")
+    history.events += course(twin, "waiting", "queued", "running", "succeeded")
+
+
+def a_run_returned_with_two_ids(history: History) -> None:
+    history.accepted.created["deleted"].add(UUID(int=100))
+
+
+def a_run_that_nobody_requested(history: History) -> None:
+    del history.accepted.created["stopped"]
+
+
+def an_accepted_upload_lost(history: History) -> None:
+    history.datasets.clear()
+
+
+def a_deleted_data_set_that_stays(history: History) -> None:
+    history.datasets[DELETED_DATASET] = {"another digest"}
+
+
+def an_accepted_removal_lost(history: History) -> None:
+    history.removals.clear()
+    history.posts_now.add("post-1")
+
+
+def an_upload_without_its_file(history: History) -> None:
+    history.datasets[DATASET] = {"another digest"}
+
+
+def an_unfinished_removal(history: History) -> None:
+    history.removals[REMOVAL] = history.removals[REMOVAL]._replace(state="removing")
+
+
+def a_removal_that_leaves_its_post(history: History) -> None:
+    history.posts_now.add("post-1")
+
+
+def a_removal_that_leaves_an_object(history: History) -> None:
+    history.removals[REMOVAL] = history.removals[REMOVAL]._replace(held=["post-1 in the object 2"])
+
+
+def a_removal_that_knows_what_it_leaves(history: History) -> None:
+    history.removals[REMOVAL] = history.removals[REMOVAL]._replace(left=["the object 2"])
+
+
+def a_removal_of_another_post(history: History) -> None:
+    history.posts_now.clear()
+
+
+def a_process_that_does_not_stop(history: History) -> None:
+    history.stops.append(("worker run", None))
+
+
+def a_process_that_stops_late(history: History) -> None:
+    history.stops.append(("worker run", 20.5))
+
+
 def an_internal_error(history: History) -> None:
     history.responses.append(Response("create", 500, "unexpected error"))
 
@@ -234,6 +260,11 @@ BROKEN: dict[Callable[[History], None], str] = {
     a_point_lost_in_the_middle: "each point once",
     a_point_with_another_value: "each point once",
     a_point_of_no_curve: "each point once",
+    a_log_line_twice: "each log line once",
+    a_log_line_twice_at_two_times: "each log line once",
+    a_log_line_lost_in_the_middle: "each log line once",
+    a_log_line_lost_at_the_end: "each log line once",
+    a_run_that_starts_over_although_its_state_is_saved: "resumes from the newest state",
     a_chunk_unlike_its_points: "chunks equal points",
     a_chunk_lost: "chunks equal points",
     an_artifact_unlike_its_digest: "artifacts equal their digest",
@@ -248,6 +279,20 @@ BROKEN: dict[Callable[[History], None], str] = {
     an_accepted_run_lost: "accepted is kept",
     an_accepted_prediction_lost: "accepted is kept",
     a_deleted_run_that_stays: "accepted is kept",
+    a_run_created_twice: "created once",
+    a_run_returned_with_two_ids: "created once",
+    a_run_that_nobody_requested: "created once",
+    an_accepted_upload_lost: "accepted is kept",
+    a_deleted_data_set_that_stays: "accepted is kept",
+    an_accepted_removal_lost: "accepted is kept",
+    an_upload_without_its_file: "uploads complete",
+    an_unfinished_removal: "removals end",
+    a_removal_that_leaves_its_post: "removals end",
+    a_removal_that_leaves_an_object: "removals end",
+    a_removal_that_knows_what_it_leaves: "removals end",
+    a_removal_of_another_post: "removals end",
+    a_process_that_does_not_stop: "stops in time",
+    a_process_that_stops_late: "stops in time",
     an_internal_error: "responses expected",
     slow_recovery: "recovery bounded",
 }

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -29,7 +30,9 @@ from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 
 from .cluster import SHORT_TIMES, Cluster, cluster_over
+from .history import GRACE_SECONDS, SCAN_SECONDS
 from .model import add_model
+from .posts import add_posts
 from .users import ADMIN, EDITORS, REQUEST_SECONDS, Users
 
 INJECTION = Path(__file__).parent / "injection"
@@ -42,9 +45,17 @@ COMMANDS = {
     "predict": [*WORKER, "run", "--queues", "predict"],
 }
 """Process → its command. The API, whose port is chosen at the start, is one more."""
+ROOT = Path(__file__).parents[2]
 API = "api"
 START_SECONDS = 120.0
-GRACE_SECONDS = 20.0
+
+
+@dataclass
+class Stop:
+    """A process that was sent SIGTERM."""
+
+    process: subprocess.Popen[bytes]
+    ended_at: float | None = None
 
 
 @dataclass
@@ -60,11 +71,50 @@ class World:
     """Proxies by the names of their two ends: "first–database", "api–broker", "users–api"."""
     tokens: dict[str, str]
     processes: dict[str, subprocess.Popen[bytes]]
+    posts: set[str] = field(default_factory=set)
+    """Posts that nobody has removed yet."""
+    stopping: list[Stop] = field(default_factory=list)
+    healed_at: float = 0.0
 
     @property
     def full(self) -> Path:
         """While this file exists, the disk is full."""
         return self.cluster.folder / "full"
+
+    @property
+    def at_save(self) -> Path:
+        """Once this file exists, the next worker whose stage saves its state is sent the signal in it."""
+        return self.cluster.folder / "at_save"
+
+    def signal_at_save(self, number: signal.Signals) -> None:
+        part = self.at_save.with_suffix(".part")
+        part.write_text(str(int(number)))
+        part.rename(self.at_save)
+
+    def terminate(self, process: subprocess.Popen[bytes]) -> None:
+        """Send SIGTERM to a process that ``stops`` reports from now on."""
+        process.terminate()
+        self.stopping.append(Stop(process))
+
+    def stops(self) -> list[tuple[str, float | None]]:
+        """Return the processes that were sent SIGTERM, each with the seconds since the faults' end until it ended."""
+        for path in self.cluster.folder.glob("at_save.*.sent"):
+            _, pid, _ = path.name.split(".")
+            if int(path.read_text()) == signal.SIGTERM:
+                process = next(process for process in self.cluster.processes if process.pid == int(pid))
+                self.stopping.append(Stop(process))
+            path.unlink()
+        now = time.monotonic()
+        for stop in self.stopping:
+            if stop.ended_at is None and stop.process.poll() is not None:
+                stop.ended_at = now
+        return [
+            (
+                " ".join(map(str, stop.process.args[2:])) if isinstance(stop.process.args, list) else "",
+                None if stop.ended_at is None else max(0.0, stop.ended_at - self.healed_at),
+            )
+            for stop in self.stopping
+        ]
 
     def broker(self) -> redis.Redis:
         return redis.Redis.from_url(self.valkey.url, socket_timeout=1, retry=Retry(NoBackoff(), 0))
@@ -138,6 +188,7 @@ class World:
     def heal(self) -> None:
         """End all faults that last."""
         self.full.unlink(missing_ok=True)
+        self.at_save.unlink(missing_ok=True)
         for proxy in self.links.values():
             proxy.heal()
         servers = [*self.server_processes(self.postgres), *self.server_processes(self.valkey)]
@@ -145,6 +196,7 @@ class World:
             with suppress(ProcessLookupError, psutil.Error):
                 process.send_signal(signal.SIGCONT)
         self.start_missing()
+        self.healed_at = time.monotonic()
 
 
 def _postgres(folder: Path) -> Server:
@@ -163,13 +215,17 @@ def world(folder: Path, times: Mapping[str, str] = SHORT_TIMES) -> Iterator[Worl
         cluster.environment |= {
             "VISE_MAX_ATTEMPTS": "100",
             "VISE_GC_SECONDS": "1",
+            "VISE_GC_SCAN_SECONDS": f"{SCAN_SECONDS:g}",
             # Longer than any fault here lasts, and short enough to see that nothing stays.
             "VISE_GC_GRACE_SECONDS": f"{GRACE_SECONDS:g}",
             "VISE_TEST_FULL": str(folder / "full"),
+            "VISE_TEST_AT_SAVE": str(folder / "at_save"),
             # The stages of the schedules need no libraries.
             "VISE_PRELOAD": "false",
-            "PYTHONPATH": f"{cluster.environment['PYTHONPATH']}{os.pathsep}{INJECTION}",
+            "PYTHONPATH": os.pathsep.join([cluster.environment["PYTHONPATH"], str(INJECTION), str(ROOT)]),
         }
+        # By it their processes are known, also those that get none of the environment.
+        cluster.working_folder = folder
         port = free_port()
         commands = COMMANDS | {API: api_command(port)}
         addresses, links = {}, {}
@@ -183,6 +239,7 @@ def world(folder: Path, times: Mapping[str, str] = SHORT_TIMES) -> Iterator[Worl
             made.start_missing()
             # Meanwhile: both take seconds of a core.
             add_model(cluster, folder)
+            made.posts = add_posts(cluster, folder)
             with made.users(Random(0), "start") as users:
                 users.wait_until_ready(START_SECONDS)
             yield made

@@ -6,10 +6,13 @@ Worker processes know them by the entry points of ``stages-0.dist-info`` beside 
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import signal
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +30,11 @@ class CountSpec(Spec):
     steps: int = Field(20, ge=1)
     pause: float = 0.05
     each: int = Field(1, ge=1, description="Points of each curve in a step.")
+    label: str = Field("", description="Stored after the number.")
+    lines: bool = Field(
+        False, description="Log a numbered line in each step, after each save and at the end."
+    )
+    loader_workers: int = Field(0, ge=0, le=1, description="Processes that count for this one.")
     end: Literal["well", "bad input", "crash", "kill", "long name", "huge step", "disk full"] = "well"
 
 
@@ -44,10 +52,32 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     state = workspace / "state"
     first = json.loads((state / "step.json").read_text()) if state.exists() else 0
     reporter.log(f"counting from {first}")
-    for step in range(first, spec.steps):
+    attempt = f"{os.getpid()}-{time.monotonic_ns()}"
+    with _loader(first) if spec.loader_workers else nullcontext(itertools.count(first)) as numbers:
+        _count(spec, itertools.islice(numbers, spec.steps - first), attempt, workspace, reporter)
+    _end(spec, reporter)
+    if spec.lines:
+        reporter.log(f"end of {attempt}")
+    (workspace / "counted.txt").write_text(f"{spec.steps}{spec.label}")
+    reporter.artifact("counted", workspace / "counted.txt")
+    return CountResult(counted=spec.steps, started_at_step=first)
+
+
+def _loader(first: int) -> AbstractContextManager[Iterator[int]]:
+    # Of tests/faults/injection, which only the processes of fault schedules know.
+    from loader import counting
+
+    return counting(first)
+
+
+def _count(spec: CountSpec, steps: Iterable[int], attempt: str, workspace: Path, reporter: Reporter) -> None:
+    state = workspace / "state"
+    for number, step in enumerate(steps):
         time.sleep(spec.pause)
         for point in range(step * spec.each, (step + 1) * spec.each):
             reporter.metrics(point, {"count": float(point), "square": float(point * point)})
+        if spec.lines:
+            reporter.log(f"line {number} of {attempt}")
         reporter.progress(step + 1, spec.steps, "steps")
         stop = reporter.should_stop()
         if stop or step % 5 == 4:
@@ -59,8 +89,13 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
                 state.rmdir()
             part.rename(state)
             reporter.checkpoint(state)
+            if spec.lines:
+                reporter.log(f"saved {step + 1}")
         if stop:
             raise Stopped(f"stopped at {step + 1}")
+
+
+def _end(spec: CountSpec, reporter: Reporter) -> None:
     if spec.end == "bad input":
         raise BadInput("row 3: the field id is missing")
     if spec.end == "long name":
@@ -74,9 +109,6 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         raise ZeroDivisionError("a bug")
     if spec.end == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    (workspace / "counted.txt").write_text(str(spec.steps))
-    reporter.artifact("counted", workspace / "counted.txt")
-    return CountResult(counted=spec.steps, started_at_step=first)
 
 
 COUNT = Stage(

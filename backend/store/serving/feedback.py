@@ -143,9 +143,8 @@ def _tar(db: Session, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
     layout = CsvTask()
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(
-        [layout.path_column, layout.label_column, "predicted", "model", "synthetic", "prediction"]
-    )
+    header = [layout.path_column, layout.label_column, "predicted", "model", "synthetic", "prediction"]
+    writer.writerow(csv_row(header))
     for row in rows:
         values = [row["label"], row["predicted"], row["model"], row["synthetic"], row["prediction_id"]]
         writer.writerow(csv_row([_path(row["sha256"]), *values]))
