@@ -284,7 +284,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
     from vise_core.specs.stages import validate_spec
     from vise_core.stage import run_stage
     from worker.context import Context
-    from worker.execute import _prepare
+    from worker.inputs import prepare
     from worker.reporter import StoreReporter
 
     def run_all(settings) -> list[uuid.UUID]:
@@ -301,7 +301,7 @@ def work_off() -> Callable[..., list[uuid.UUID]]:
             with here.sessions.begin() as db:
                 claim = claim_run(db, queued, here.name, 3600)
             assert claim is not None
-            task = _prepare(here, claim, settings.workspaces / str(queued))
+            task = prepare(here, claim, settings.workspaces / str(queued))
             reporter = StoreReporter(here, claim.run_id, claim.token)
             result = run_stage(
                 task.stage,

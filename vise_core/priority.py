@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 AUTOGROUP = Path("/proc/self/autogroup")
+TRY_SECONDS = 2.0
 
 
 def lower_priority(by: int) -> None:
@@ -17,5 +19,21 @@ def lower_priority(by: int) -> None:
     forbids it shares the processors evenly.
     """
     with suppress(OSError):
-        niceness = os.nice(by)
-        AUTOGROUP.write_text(str(niceness))
+        _set_autogroup(os.nice(by))
+
+
+def _set_autogroup(niceness: int) -> None:
+    """Write the niceness of the session. Raises OSError.
+
+    Linux accepts one write of the whole host in a tenth of a second from processes without privileges, and refuses others
+    with EAGAIN.
+    """
+    end = time.monotonic() + TRY_SECONDS
+    while True:
+        try:
+            AUTOGROUP.write_text(str(niceness))
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)

@@ -21,6 +21,7 @@ from vise_core.ending import end_in_time
 
 from .context import get_context
 from .heartbeat import Heartbeat
+from .predict import clear_copies
 from .sweep import CacheClearing, follow_removals, sweep_workspaces
 
 QUEUE_SECONDS = 60
@@ -76,7 +77,7 @@ def execute_run(run_id: str) -> None:
 @app.task(name=HELP_TASK, max_retries=0)  # type: ignore[untyped-decorator]
 def help_run(run_id: str) -> None:
     """Help the worker that holds a run."""
-    from .helpers import help_run
+    from .helping.helpers import help_run
 
     help_run(UUID(run_id), stopping, heartbeat)
 
@@ -117,7 +118,8 @@ def _start_heartbeat(instance: Any, **_: object) -> None:
     def busy() -> bool:
         return len(state.reserved_requests) >= int(instance.concurrency)
 
-    # Before the first message is fetched: nothing is computed from what should be gone.
+    # Before the first message is fetched: nothing is computed from what should be gone, or is incomplete.
+    clear_copies(get_context())
     clearing = CacheClearing(get_context())
     try:
         clearing.follow()
@@ -136,7 +138,7 @@ def _start_heartbeat(instance: Any, **_: object) -> None:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop_run(**_: object) -> None:
     stopping.set()
-    end_in_time(lambda: heartbeat.stage_runs)
+    end_in_time(heartbeat.has_run)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

@@ -26,18 +26,22 @@ from .context import get_context
 BEAT_SECONDS = 3.0
 DEAF_SECONDS = 10.0
 """Time without a message from itself after which a worker that could fetch messages counts as deaf."""
+JOIN_SECONDS = 2.0
+"""Time for which a worker that ends waits for a heartbeat that is under way."""
 log = logging.getLogger("vise.worker")
 
 
 class Heartbeat:
     """Updates the worker's row in a thread until stopped.
 
-    ``run_id`` is the run that the worker executes, ``stage_runs`` whether the process of its stage runs.
+    ``run_id`` is the run that the worker executes, ``stage_runs`` whether the process of its stage runs, and
+    ``record_until`` until when its end may be recorded.
     """
 
     def __init__(self) -> None:
         self.run_id: UUID | None = None
         self.stage_runs = False
+        self.record_until = 0.0
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
         self._heard_at = time.monotonic()
@@ -49,6 +53,10 @@ class Heartbeat:
         self._thread.start()
         threading.Thread(target=self._talk, args=(send, busy), name="talk", daemon=True).start()
 
+    def has_run(self) -> bool:
+        """Return whether the stage of a run has yet to end, or to have its end recorded."""
+        return self.stage_runs or time.monotonic() < self.record_until
+
     def hear(self) -> None:
         """Note that a message from this worker has come back."""
         self._heard_at = time.monotonic()
@@ -56,6 +64,9 @@ class Heartbeat:
     def stop(self) -> None:
         """Stop the threads, and delete the worker's row."""
         self._done.set()
+        if self._thread is not None:
+            # Else a heartbeat that is under way could write the row again.
+            self._thread.join(JOIN_SECONDS)
         try:
             with get_context().sessions.begin() as db:
                 workers.leave(db, get_context().name)

@@ -23,6 +23,7 @@ from backend.store.errors import in_words
 from backend.store.registry import artifacts
 from backend.store.registry.storage_away import StorageAway
 from backend.store.serving import engagement, predictions, uploads
+from backend.store.upkeep.workspaces import COPIES
 from vise_client.schemas.engagement import EngagementResult
 from vise_core.errors import BadInput
 
@@ -152,11 +153,20 @@ def clear_models(context: Context) -> None:
     _model_cache(context.settings.loaded_models_bytes).clear()
 
 
+def clear_copies(context: Context) -> None:
+    """Remove copies that an earlier process of this worker's name left when it was killed; they may be incomplete."""
+    shutil.rmtree(_copies(context), ignore_errors=True)
+
+
+def _copies(context: Context) -> Path:
+    return context.settings.workspaces.resolve() / COPIES / context.name
+
+
 def _cached(context: Context, key: str, load: Callable[[Path], T]) -> T:
     """Return the model under this key, loaded from a temporary folder if it is not cached."""
 
     def fetch() -> T:
-        folder = context.settings.workspaces.resolve() / "predictors" / context.name / key
+        folder = _copies(context) / key
         try:
             return load(folder)
         finally:

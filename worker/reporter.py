@@ -34,8 +34,8 @@ from vise_core.board import Board
 from vise_core.files.hashing import file_sha256, tree_manifest
 from vise_core.reporter import check_metric_name
 
-from .board import board_of
 from .context import Context
+from .helping.board import board_of
 
 T = TypeVar("T")
 FLUSH_SECONDS = 1.0

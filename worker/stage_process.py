@@ -73,6 +73,15 @@ class TimeLimits:
         """Count the time without a report from now on."""
         (self.workspace / ACTIVITY).touch()
 
+    def suspend(self) -> None:
+        """Count no time from now on, as the stage is suspended."""
+        self.suspended_at = time.monotonic()
+
+    def resume(self) -> None:
+        """Count time again."""
+        self.began += time.monotonic() - self.suspended_at
+        self.note_activity()
+
     def exceeded(self) -> str | None:
         """Return why the run is to end; None within the limits."""
         if self.hours and time.monotonic() - self.began > 3600 * self.hours:

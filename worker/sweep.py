@@ -48,13 +48,13 @@ def sweep_storage(context: Context, stop: threading.Event) -> None:
 
 
 def sweep_workspaces(context: Context, stop: threading.Event) -> None:
-    """Remove workspaces that killed workers left on this disk."""
+    """Remove workspaces and copies of models that killed workers left on this disk."""
     while not stop.is_set():
         try:
             if removed := workspaces.remove_workspaces(
                 context.sessions, context.settings.workspaces.resolve()
             ):
-                log.info("removed %d workspaces of dead runs", removed)
+                log.info("removed %d folders of dead runs and workers", removed)
         except Exception as error:  # of the database and of the system
             log.warning("workspaces are swept later: %s", in_words(error))
         stop.wait(context.settings.gc_seconds)

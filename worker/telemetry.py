@@ -55,7 +55,8 @@ def watch(context: Context, claim: Claim, pid: int) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join()
+        # Not for as long as a database takes to respond: the end of the run is to be recorded.
+        thread.join(1)
 
 
 class ProcessTree:

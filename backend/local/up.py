@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 
+from backend.settings import Settings
 from vise_client.errors import ClientError
 from vise_client.login import LOCAL, write_private
 
@@ -34,7 +35,7 @@ from .servers import Server, start_postgres, start_valkey
 log = logging.getLogger("vise.up")
 ADMIN = "admin@localhost"
 START_SECONDS = 120.0
-STOP_SECONDS = 30.0
+STOP_SECONDS, END_SECONDS = 30.0, 10.0
 
 
 @dataclass
@@ -287,7 +288,8 @@ def _stop(processes: list[Process]) -> None:
     for process in order:
         if process.popen is not None and process.popen.poll() is None:
             process.popen.terminate()
-    until = time.monotonic() + STOP_SECONDS
+    # As long as a run may take to save its state, and the rest to end.
+    until = time.monotonic() + max(STOP_SECONDS, Settings().cancel_grace_seconds + END_SECONDS)
     for process in order:
         if process.popen is None:
             continue

@@ -58,7 +58,7 @@ def told(outcome: Outcome, longest: float) -> Outcome:
     case: Case = outcome.case
     print(
         f"{case.kind:10} {case.name[:44]:44} {outcome.state:10} {outcome.seconds:6.1f} s {outcome.peak >> 20:5} MB "
-        f"{outcome.helper >> 20:4} MB {longest:5.2f} s  {outcome.said[:110]!r} {' !! ' if outcome.faults else ''}"
+        f"{outcome.helper >> 20:4} MB {outcome.written >> 20:5} MB written {longest:5.2f} s  {outcome.said[:110]!r} {' !! ' if outcome.faults else ''}"
         f"{'; '.join(outcome.faults)}",
         flush=True,
     )

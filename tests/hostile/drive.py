@@ -18,7 +18,9 @@ from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.runs import RunView
+from vise_core.data.archives import most_of_archive
 from vise_core.posts.images.helper import MEMORY_BYTES, SECONDS
+from vise_core.specs.fetch import UnpackLimits
 from vise_core.specs.recipes.inputs import InputRef
 
 PATIENCE = 240.0
@@ -29,7 +31,9 @@ RUN_BYTES = 2 * 2**30
 """A run's process with torch, which takes half of it."""
 
 FILE_SECONDS = 240.0
-"""Processor time of unpacking and reading one small archive or checkpoint, and of all else that the stack does meanwhile."""
+"""Processor time of unpacking and reading one small file, and of all else that the stack does meanwhile."""
+SLACK_BYTES = 256 * 2**20
+"""What the stack writes besides: logs, compiled code, the model of an evaluation, other users' images."""
 
 
 @dataclass
@@ -37,7 +41,7 @@ class Outcome:
     """What came of a file.
 
     ``said``: why it was rejected, or empty. ``faults``: bounds that it broke. ``seconds`` of processor time, ``peak`` memory
-    of a run's process in bytes, ``helper`` of a decoding helper.
+    of a run's process in bytes, ``helper`` of a decoding helper, ``written`` bytes.
     """
 
     case: Case
@@ -46,6 +50,7 @@ class Outcome:
     seconds: float
     peak: int
     helper: int
+    written: int
     faults: list[str] = field(default_factory=list)
 
 
@@ -55,6 +60,7 @@ def drive(site: Site, case: Case) -> Outcome:
     site.watch.forget()
     before, responses = site.watch.seconds(), len(site.statuses)
     decoded_before = site.watch.seconds(helpers=True)
+    written_before = site.watch.written()
     faults: list[str] = []
     try:
         state, said = SEND[case.kind](site.vise, case, data, faults)
@@ -71,6 +77,7 @@ def drive(site: Site, case: Case) -> Outcome:
         site.watch.seconds() - before,
         site.watch.peak(helpers=False),
         site.watch.peak(helpers=True),
+        site.watch.written() - written_before,
         faults,
     )
     faults += [f"status {status}" for status in site.statuses[responses:] if status >= 500]
@@ -82,9 +89,17 @@ def drive(site: Site, case: Case) -> Outcome:
     decoding = site.watch.seconds(helpers=True) - decoded_before
     if case.kind == "picture" and decoding > SECONDS + 1:
         faults.append(f"took {decoding:.1f} s of processor time")
-    if case.kind in ("archive", "checkpoint") and outcome.seconds > FILE_SECONDS:
+    if case.kind != "picture" and outcome.seconds > FILE_SECONDS:
         faults.append(f"took {outcome.seconds:.0f} s of processor time")
+    if outcome.written > most_written(case, len(data)):
+        faults.append(f"{outcome.written / 2**20:,.0f} MB were written")
     return outcome
+
+
+def most_written(case: Case, size: int) -> int:
+    """Bytes that may be written for a file: a few copies of it, and two of what an archive may unpack to."""
+    unpacked = 0 if case.kind in ("picture", "checkpoint") else most_of_archive(size, UnpackLimits())
+    return 6 * size + 2 * unpacked + SLACK_BYTES
 
 
 def _picture(vise: ViseClient, case: Case, data: bytes, faults: list[str]) -> tuple[str, str]:

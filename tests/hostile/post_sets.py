@@ -6,10 +6,12 @@ import gzip
 import io
 import json
 import random
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -72,6 +74,11 @@ def parquet(columns: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
+def _repeated(value: str, times: int) -> pa.DictionaryArray:
+    """A column of one value, which a file holds once."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(times, np.int32)), [value])
+
+
 def flipped(data: bytes, seed: int) -> bytes:
     source, changed = random.Random(seed), bytearray(data)
     for _ in range(max(2, len(data) // 40)):
@@ -103,6 +110,7 @@ TEXTS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a list that is no list": ("posts.json", lambda: b'{"data": {"children": 7}}'),
     "a cell of 10^6 characters": ("posts.csv", lambda: b"id,image,comments\n1,a.png," + b"a" * 10**6 + b"\n2,a.png,b\n"),
     "a quote without an end": ("posts.csv", lambda: b'id,image,comments\n1,a.png,"' + b"a\n" * 200_000),
+    "lines that each open a quote": ("posts.csv", lambda: b"id,image,comments\n" + b'y","\n' * 100_000),
     "NUL in a cell": ("posts.csv", lambda: b"id,image,comments\n1,a.png,a\0b\n"),
     "100,000 columns": ("posts.csv", lambda: b",".join(b"c%d" % i for i in range(100_000)) + b"\n" + b"," * 99_999 + b"\n"),
     "the same column thrice": ("posts.csv", lambda: b"id,id,id,image,comments\n1,2,3,a.png,b\n"),
@@ -116,6 +124,8 @@ TEXTS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "Parquet of no rows": ("posts.parquet", lambda: parquet({"id": pa.array([], pa.string())})),
     "Parquet of 10^6 characters": ("posts.parquet", lambda: parquet({"id": ["a" * 10**6], "image": ["a.png"], "comments": [["b" * 10**6]]})),
     "Parquet of 200 MB of zeros": ("posts.parquet", lambda: parquet({"id": ["\0" * 2**20] * 200, "image": ["a.png"] * 200})),
+    "Parquet of a value of 1 MB, 20,000 times": ("posts.parquet", lambda: parquet({"id": _repeated("a" * 2**20, 20_000)})),
+    "Parquet of 10^7 equal rows": ("posts.parquet", lambda: parquet({"id": _repeated("1", 10**7)})),
     "Parquet, cut": ("posts.parquet", lambda: HONEST[: len(HONEST) // 2]),
     "Parquet, its end only": ("posts.parquet", lambda: b"PAR1" + HONEST[-40:]),
     "Parquet with a footer of 2^31": ("posts.parquet", lambda: HONEST[:-8] + b"\xff\xff\xff\x7fPAR1"),
@@ -139,8 +149,24 @@ SHARDS: dict[str, Callable[[], bytes]] = {
     ),
     "shard of names outside": lambda: shard(("../1.json", b"{}"), ("../1.jpg", picture("JPEG"))),
     "shard of PAX sizes": lambda: zipped({"posts-000000.tar": pax({"size": "-1"})}),
+    "index of 10^30 posts": lambda: indexed(10**30, b"{}"),
+    "index of a post with half a character": lambda: indexed(
+        1, b'{"id":"\\ud800","comments":[],"reactions":{}}'
+    ),
+    "index of a post 200,000 deep": lambda: indexed(1, b"[" * 200_000),
     "shard, cut": lambda: zipped({"posts-000000.tar": tar([plain("1.jpg", picture("JPEG"))])[:700]}),
 }
+
+
+def indexed(posts: int, row: bytes) -> bytes:
+    """An artifact of ingest that claims so many posts."""
+    key = "0" * 32
+    shards = [{"name": "shard-000000.tar", "posts": posts, "sha256": "0" * 64}]
+    index = {"format": "vise-posts-1", "posts": posts, "synthetic": False, "shards": shards}
+    members = [plain(f"{key}.json", row), plain(f"{key}.jpg", picture("JPEG"))]
+    return zipped(
+        {"index.json": json.dumps(index).encode(), "shard-000000.tar": tar(members, fmt=tarfile.USTAR_FORMAT)}
+    )
 
 
 def post_sets() -> Iterator[Case]:

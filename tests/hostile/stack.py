@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from resource import getpagesize
@@ -24,6 +24,8 @@ from vise_core.models.classifier import ImageClassifier, save_classifier
 from vise_core.models.heads import linear_head
 
 EVERY = 0.05
+SERVERS = (b"postgres", b"valkey")
+"""In the command lines of processes whose writing is nobody's file."""
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,8 +35,10 @@ class Process:
 
     started: str
     helper: bool
+    server: bool
     seconds: float = 0.0
     peak: int = 0
+    written: int = 0
 
 
 @dataclass
@@ -70,7 +74,10 @@ class Watch:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
             except OSError:
                 return
-            known = self.processes[pid] = Process(stat[19], b"helper import serve" in command)
+            server = any(name in command for name in SERVERS)
+            known = self.processes[pid] = Process(stat[19], b"helper import serve" in command, server)
+        with suppress(OSError, IndexError):
+            known.written = int(Path(f"/proc/{pid}/io").read_text().partition("wchar: ")[2].split()[0])
         known.seconds = (int(stat[11]) + int(stat[12])) / _TICK
         known.peak = max(known.peak, int(stat[21]) * getpagesize())
 
@@ -81,6 +88,10 @@ class Watch:
     def seconds(self, *, helpers: bool = False) -> float:
         """Processor time of all processes so far, or of the decoding helpers alone."""
         return sum(p.seconds for p in self.processes.values() if p.helper or not helpers)
+
+    def written(self) -> int:
+        """Bytes that all processes but the servers have written so far, to files and pipes."""
+        return sum(p.written for p in self.processes.values() if not p.server)
 
     def forget(self) -> None:
         for process in self.processes.values():

@@ -23,8 +23,11 @@ PART = {
     ),
     "archive": ("overlapping members", "long name of 2^33 bytes", "tar with '../up.png'", "zip of LZMA cut in half"),
     "checkpoint": ("pickle: os.system", "zip with pickle: 200,000 levels", "packed again"),
-    "posts": ("200,000 levels of lists", "image is 5,000 characters"),
-    "table": ("path outside",),
+    "posts": (
+        "200,000 levels of lists", "image is 5,000 characters", "lines that each open a quote",
+        "Parquet of a value of 1 MB, 20,000 times", "index of 10^30 posts",
+    ),
+    "table": ("path outside", "dataset.json 200,000 deep"),
 }  # fmt: skip
 MOST_DELAY = 3.0
 """``make hostile`` holds 1 s, on a machine of its own. Here two other test processes, with stacks, share the cores."""

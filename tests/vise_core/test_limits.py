@@ -3,17 +3,23 @@
 import resource
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from vise_core.data import fetch
+from vise_core import limits
+from vise_core.data import fetch, survey
 from vise_core.errors import BadInput
 from vise_core.limits import limited
 from vise_core.models import import_stage
+from vise_core.posts import ingest
 from vise_core.reporter import NullReporter
 from vise_core.specs.fetch import FetchSpec
 from vise_core.specs.import_weights import ImportSpec
+from vise_core.specs.ingest import IngestSpec
+from vise_core.specs.posts.sources import JsonlSource
+from vise_core.specs.survey import SurveySpec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 KINDS = (resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
@@ -81,3 +87,49 @@ def test_archives_and_checkpoints_are_read_within_limits(
     monkeypatch.setattr(import_stage, "read_published", _take_memory)
     with pytest.raises(BadInput, match=r"a\.zip: reading it takes more than 2,048 MB of memory"):
         import_stage.run(ImportSpec(), {"file": archive}, tmp_path / "w", NullReporter())
+
+
+def _endless(*_: object, **__: object) -> None:
+    while True:
+        try:
+            sum(range(1000))
+        except Exception:
+            raise AssertionError from None
+
+
+@pytest.mark.parametrize(
+    ("read", "seconds", "reason"),
+    [(_take_memory, 60.0, "2,048 MB of memory"), (_endless, 0.0, "0 s of processor time")],
+)
+def test_surveys_and_ingest_read_within_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[..., None], seconds: float, reason: str
+) -> None:
+    monkeypatch.setattr(limits, "DATA_SECONDS", seconds)
+    folder = tmp_path / "posts"
+    folder.mkdir()
+    (folder / "posts.jsonl").write_text("{}\n")
+    spec = IngestSpec(source=JsonlSource())
+    monkeypatch.setattr(ingest, "_write_shards", read)
+    with pytest.raises(BadInput, match=f"reading it takes more than {reason}"):
+        ingest.run(spec, {"source": folder}, tmp_path / "w", NullReporter())
+    monkeypatch.setattr(survey, "survey_posts", read)
+    with pytest.raises(BadInput, match=f"reading it takes more than {reason}"):
+        survey.run(SurveySpec(kind="posts"), {"dataset": folder}, tmp_path / "w", NullReporter())
+    monkeypatch.setattr(survey, "task_of", read)
+    with pytest.raises(BadInput, match=f"reading it takes more than {reason}"):
+        survey.run(SurveySpec(kind="images"), {"dataset": folder}, tmp_path / "w", NullReporter())
+
+
+@pytest.mark.parametrize(
+    ("packed", "minutes"), [(10_000, 1), (10_000_000, 2.5), (250_000_000, 35), (20 * 2**30, 107)]
+)
+def test_the_processor_time_of_unpacking_is_what_the_docs_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: int, minutes: float
+) -> None:
+    granted: dict[str, float] = {}
+    monkeypatch.setattr(fetch, "limited", lambda _, **bounds: granted.update(bounds))
+    archive = tmp_path / "a.zip"
+    with archive.open("wb") as file:
+        file.truncate(packed)
+    fetch._limited(archive, FetchSpec(kind="posts"))
+    assert granted["seconds"] / 60 == pytest.approx(minutes, rel=0.05)

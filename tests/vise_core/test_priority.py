@@ -1,8 +1,13 @@
 """A process of low priority leaves the processor to the others, also to those of other sessions."""
 
+import errno
 import os
 import subprocess
 import sys
+
+import pytest
+
+from vise_core import priority
 
 # Two processes on one core, each in a session of its own, as runs and the API are. Prints their processor times.
 RACE = """
@@ -36,3 +41,28 @@ def test_more_than_the_lowest_priority_is_the_lowest() -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, start_new_session=True
     )
     assert ended.stdout == f"{min(19, os.nice(0) + 30)}\n"
+
+
+class Busy:
+    """A file of /proc that refuses some writes, as that of the session's niceness does after another process's write."""
+
+    def __init__(self, refused: int) -> None:
+        self.refused, self.written = refused, ""
+
+    def write_text(self, text: str) -> None:
+        self.refused -= 1
+        if self.refused >= 0:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        self.written = text
+
+
+@pytest.mark.parametrize(("refused", "written"), [(0, "0"), (3, "0"), (1000, "")])
+def test_a_session_s_niceness_is_written_again_while_linux_is_busy(
+    monkeypatch: pytest.MonkeyPatch, refused: int, written: str
+) -> None:
+    file = Busy(refused)
+    monkeypatch.setattr(priority, "AUTOGROUP", file)
+    monkeypatch.setattr(priority, "TRY_SECONDS", 0.5)
+    monkeypatch.setattr(os, "nice", lambda by: by)
+    priority.lower_priority(0)
+    assert file.written == written

@@ -10,6 +10,8 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +25,12 @@ from vise_core.reporter import Reporter
 from vise_core.specs.base import Result, Spec
 from vise_core.specs.stage import InputRole, Stage
 
+IDLE = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+time.sleep(600)
+"""
+
 
 class CountSpec(Spec):
     """Count to ``steps``."""
@@ -30,6 +38,7 @@ class CountSpec(Spec):
     steps: int = Field(20, ge=1)
     pause: float = 0.05
     each: int = Field(1, ge=1, description="Points of each curve in a step.")
+    idle_processes: int = Field(0, ge=0, description="Processes that it starts, each with one of its own.")
     label: str = Field("", description="Stored after the number.")
     lines: bool = Field(
         False, description="Log a numbered line in each step, after each save and at the end."
@@ -51,6 +60,8 @@ class CountResult(Result):
 def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> CountResult:
     state = workspace / "state"
     first = json.loads((state / "step.json").read_text()) if state.exists() else 0
+    for _ in range(spec.idle_processes):
+        subprocess.Popen([sys.executable, "-c", IDLE])
     reporter.log(f"counting from {first}")
     attempt = f"{os.getpid()}-{time.monotonic_ns()}"
     with _loader(first) if spec.loader_workers else nullcontext(itertools.count(first)) as numbers:

@@ -17,7 +17,7 @@ from backend.store.registry.storage import Storage
 from vise_core.board import Board
 from vise_core.engagement.clustering.distributed import Leader, help_leader
 from vise_core.engagement.clustering.lloyd import MakePass, fit_sparse
-from worker.board import board_of
+from worker.helping.board import board_of
 
 T = TypeVar("T")
 Look = Callable[[], Board]

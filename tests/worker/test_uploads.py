@@ -32,22 +32,25 @@ from worker.context import Context
 if TYPE_CHECKING:
     from bucket import Bucket
 
-GrowOld = Callable[[str], None]
+GrowOld = Callable[..., None]
 
 
 @pytest.fixture(params=["folder", "bucket"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Storage, GrowOld]:
     """A storage, and a function that makes one upload there two hours old."""
     if request.param == "folder":
-        then = time.time() - 7200
-        return Storage(f"file://{tmp_path}"), lambda key: os.utime(tmp_path / "uploads" / key, (then, then))
+
+        def set_back(key: str, seconds: float = 7200) -> None:
+            os.utime(tmp_path / "uploads" / key, (time.time() - seconds,) * 2)
+
+        return Storage(f"file://{tmp_path}"), set_back
     bucket: Bucket = request.getfixturevalue("bucket")
     storage = Storage("s3://bucket/vise")
     # fsspec gives one process one instance: that of the server of the test before.
     storage.fs = type(storage.fs)(skip_instance_cache=True)
 
-    def grow_old(key: str) -> None:
-        bucket.written[f"vise/uploads/{key}"] -= 7200
+    def grow_old(key: str, seconds: float = 7200) -> None:
+        bucket.written[f"vise/uploads/{key}"] -= seconds
 
     return storage, grow_old
 
@@ -138,6 +141,9 @@ def test_the_sweep_drops_old_ones_that_no_queued_question_names(stored, cluster)
     assert uploads.sweep(cluster.sessions, storage) == 2
     left = {key for key in (orphan, young, waiting, unread, engaged) if uploads.read(storage, key)}
     assert left == {young, waiting, engaged}
+    assert uploads.sweep(cluster.sessions, storage) == 0
+    assert uploads.sweep(cluster.sessions, storage, grace_seconds=0) == 0, "its row may still be committed"
+    grow_old(young, 61)
     assert uploads.sweep(cluster.sessions, storage) == 0
     assert uploads.sweep(cluster.sessions, storage, grace_seconds=0) == 1, "the young orphan"
 

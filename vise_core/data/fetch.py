@@ -21,8 +21,12 @@ from .survey import survey
 
 MEMORY_BYTES = 2**30
 SECONDS = 60.0
-BYTES_PER_SECOND = 5_000_000
-"""What unpacking may take of memory and processor time; see docs/security.md."""
+PACKED_BYTES_PER_SECOND = 5_000_000
+BYTES_PER_SECOND = 50_000_000
+FILES_PER_SECOND = 2_000
+PACKED_FILE_BYTES = 100
+"""What unpacking may take of memory and processor time; see docs/security.md. Slowest are bzip2, by what is packed, and
+many small files, of which each takes at least ``PACKED_FILE_BYTES`` of the archive."""
 
 
 def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> SurveyResult:
@@ -63,11 +67,12 @@ def run(spec: FetchSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
 def _limited(packed: Path, spec: FetchSpec) -> AbstractContextManager[None]:
     size = packed.stat().st_size
     most = most_of_archive(size, spec.limits)
+    files = min(spec.limits.files, size // PACKED_FILE_BYTES)
     return limited(
         packed.name,
         # Each file of the list of a zip takes up to 1 KiB; a zip with wrongly marked names is copied.
         memory=MEMORY_BYTES + 1024 * spec.limits.files + size,
-        seconds=SECONDS + most / BYTES_PER_SECOND,
+        seconds=SECONDS + size / PACKED_BYTES_PER_SECOND + most / BYTES_PER_SECOND + files / FILES_PER_SECOND,
         file_bytes=most,
     )
 

@@ -28,7 +28,7 @@ LISTS = (".csv", ".tsv", ".txt", ".tab")
 DELIMITERS = (",", "\t", ";", "|", " ")
 PREFIX = 256 * 1024
 ROWS, CHECKED = 500, 40
-MOST_LISTS, MOST_FOLDERS = 20, 20
+MOST_LISTS, MOST_FOLDERS, MOST_COLUMNS = 20, 20, 1000
 FALLBACKS = ("cp1252", "cp932", "gb18030", "cp1251", "mac_roman", "latin-1")
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -225,10 +225,10 @@ def _table(text: str, delimiter: str, *, whole: bool) -> _Table | None:
     if not rows or len(rows[0]) < 2:
         return None
     width = len(rows[0])
-    alike = [row for row in rows[1:] if len(row) == width]
+    alike = [row[:MOST_COLUMNS] for row in rows[1:] if len(row) == width]
     if len(alike) < 0.9 * (len(rows) - 1):
         return None
-    return _Table([value.strip() for value in rows[0]], alike)
+    return _Table([value.strip() for value in rows[0][:MOST_COLUMNS]], alike)
 
 
 def _columns(

@@ -9,6 +9,7 @@ from typing import Any
 
 from vise_core.errors import BadImage, BadInput
 from vise_core.files.names import storable
+from vise_core.limits import limited_data
 from vise_core.posts.rejected import RejectedPost
 from vise_core.reporter import Reporter
 from vise_core.specs.posts.sources import PostSource
@@ -82,16 +83,17 @@ def survey(
         raise BadInput("the data set holds no file")
     target = workspace / "survey"
     (target / "thumbnails").mkdir(parents=True, exist_ok=True)
-    layout, task = _recognised(folder, kind)
-    facts = SurveyFacts(layout)
-    if unpacked is not None:
-        _of_archive(facts, unpacked)
-    if layout == "unknown" and (kind != "posts" or source is None):
-        facts.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
-    elif task is not None:
-        survey_images(facts, folder, task, samples, decode, target, reporter)
-    if kind == "posts":
-        survey_posts(facts, folder, samples, target, reporter, source)
+    with limited_data(files):
+        layout, task = _recognised(folder, kind)
+        facts = SurveyFacts(layout)
+        if unpacked is not None:
+            _of_archive(facts, unpacked)
+        if layout == "unknown" and (kind != "posts" or source is None):
+            facts.warnings.append(f"The layout of the files was not recognised; {_expected(kind)}")
+        elif task is not None:
+            survey_images(facts, folder, task, samples, decode, target, reporter)
+        if kind == "posts":
+            survey_posts(facts, folder, samples, target, reporter, source)
     content = asdict(facts) | {"task": task.model_dump(mode="json") if task is not None else None}
     (target / "survey.json").write_text(json.dumps(storable(content), indent=1) + "\n")
     reporter.artifact("survey", target)

@@ -30,8 +30,11 @@ def colour(heat: npt.NDArray[np.floating], colour_map: ColourMap = COLOUR_MAP) -
 
     if not np.isfinite(heat).all():
         raise BadInput("the heat map holds NaN or infinity and cannot be drawn: check the model's weights")
-    tint = colormaps[colour_map](np.clip(heat, 0, 1))[..., :3]
-    colours: npt.NDArray[np.uint8] = np.rint(255 * tint).astype(np.uint8)
+    # As matplotlib picks them, which would make 4 numbers of float64 of each pixel: gigabytes of a large image.
+    table = colormaps[colour_map](np.arange(colormaps[colour_map].N))[:, :3]
+    places = (np.clip(heat, 0, 1) * len(table)).astype(np.uint16)
+    np.minimum(places, len(table) - 1, out=places)
+    colours: npt.NDArray[np.uint8] = np.rint(255 * table).astype(np.uint8)[places]
     return colours
 
 

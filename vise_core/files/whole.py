@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ def whole_file(target: Path, *, folder: Path | None = None, durable: bool = Fals
 
     Args:
         folder: where it is written, on the same file system; by default beside ``target``.
-        durable: have it on the disk before it is renamed, so that it outlives a power failure.
+        durable: have it on the disk before it is renamed, and its name when the block has ended, so that it outlives a
+            power failure.
     """
     part = (folder or target.parent) / f".{uuid4().hex}.part"
     try:
@@ -32,6 +34,21 @@ def whole_file(target: Path, *, folder: Path | None = None, durable: bool = Fals
             with part.open("rb") as file:
                 os.fsync(file.fileno())
         part.replace(target)
+        if durable:
+            _sync_folder(target.parent)
     finally:
         # Also after a rename to another name of the same file, which does nothing.
         part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names of a folder's files on the disk, where the file system can do so."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have no such call for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

@@ -35,7 +35,7 @@ def says_synthetic(folder: Path) -> bool:
         raise BadInput(f"{path}: larger than {MAX_BYTES} bytes")
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON: {error}") from error
     flag = facts.get("synthetic", False) if isinstance(facts, dict) else None
     if not isinstance(flag, bool):

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from vise_core.errors import BadInput
 from vise_core.specs.posts.fields import REACTIONS
 
+MAX_REACTIONS = 2**53
+"""Of one kind on a post: all numbers up to it are exact in float64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -59,13 +62,18 @@ def post_from_json(data: bytes) -> Post:
     """Decode a post that ``post_to_json`` wrote. Raises BadInput for anything else."""
     try:
         row = json.loads(data)
+        if b"\\u" in data:
+            json.dumps(row, ensure_ascii=False).encode()  # Raises for half a character, which no file holds.
         counts = row["reactions"]
+        reactions = tuple(int(counts[name]) for name in REACTIONS)
+        if not all(0 <= count <= MAX_REACTIONS for count in reactions):
+            raise ValueError(f"reactions of {min(reactions)} to {max(reactions)}")
         return Post(
             id=str(row["id"]),
             comments=tuple(str(c) for c in row["comments"]),
-            reactions=tuple(int(counts[name]) for name in REACTIONS),  # type: ignore[arg-type]
+            reactions=reactions,  # type: ignore[arg-type]
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadInput(
             f"a post in the shards is not as ingest writes it ({error!r}): ingest again"
         ) from error

@@ -27,6 +27,8 @@ from .post import Post, PostRecord, post_from_json, post_to_json
 
 INDEX_FILE = "index.json"
 MAX_INDEX_BYTES = 2**30
+MAX_POSTS = 2**40
+"""Of a shard: as many shards as an index may hold have together fewer than an int64 counts."""
 EXTENSIONS = ("jpg", "png", "webp")
 _BLOCK = 512
 _MEMBER = re.compile(r"([0-9a-f]{32})\.(json|jpg|png|webp)")
@@ -39,7 +41,7 @@ class ShardEntry(Record):
     """A shard in the index."""
 
     name: str = Field(pattern=r"^shard-\d{6,}\.tar$")
-    posts: int = Field(ge=0)
+    posts: int = Field(ge=0, le=MAX_POSTS)
     sha256: str
 
 

@@ -102,7 +102,11 @@ def _of_table(name: str, text: str, delimiter: str | None) -> list[str]:
     head = text.partition("\n")[0]
     separator = delimiter or max(",;\t", key=head.count)
     rows = csv.DictReader(io.StringIO(text), delimiter=separator)
-    names = {str(column).strip().lower(): column for column in rows.fieldnames or () if column is not None}
+    try:
+        header = rows.fieldnames or ()
+    except csv.Error as error:
+        raise BadInput(f"{name}, line 1: {error}") from error
+    names = {str(column).strip().lower(): column for column in header if column is not None}
     column = next((names[known] for known in COLUMNS if known in names), None)
     if column is None:
         raise BadInput(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.whole import whole_file
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
+from vise_core.limits import limited_data
 from vise_core.reporter import Reporter
 from vise_core.specs.ingest import IngestResult, IngestSpec
 from vise_core.specs.posts.sources import SampleSource
 
-from .check import PostChecker, Tally, source_of
+from .check import PostChecker, Tally, files_below, source_of
 
 
 def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> IngestResult:
@@ -24,7 +26,9 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
     state = workspace / "state"
     state.mkdir(parents=True, exist_ok=True)
     synthetic = isinstance(spec.source, SampleSource)
-    tally, warnings = _write_shards(spec, source_of(spec, inputs), state, reporter)
+    source = source_of(spec, inputs)
+    with nullcontext() if source is None else limited_data(_files(source)):
+        tally, warnings = _write_shards(spec, source, state, reporter)
     if tally.posts == 0:
         raise BadInput(_no_posts_message(tally))
     for warning in warnings:
@@ -107,6 +111,10 @@ def _write_shards(
     checker.count_files()
     checker.close()
     return tally, [*checker.notes.warnings, *tally.warnings()]
+
+
+def _files(source: Path) -> list[Path]:
+    return [path for path, _ in files_below(source)] if source.is_dir() else [source]
 
 
 def _close(writer: ShardWriter, tally: Tally, state: Path, checker: PostChecker) -> None:

@@ -44,6 +44,10 @@ PathInside = Annotated[str, Field(max_length=1000), AfterValidator(_stays_inside
 """A path, or a pattern of paths, relative to the folder of an input; ``files.names.contained`` resolves it."""
 
 
+MOST_VALUES = 100
+"""Values in a list of a spec. A sweep reads each of its specs, so that a long list would hold up all requests."""
+
+
 def is_path_inside(name: str) -> bool:
     """Return True for a name that a spec may hold as a ``PathInside``."""
     try:

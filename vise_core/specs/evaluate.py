@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from .base import Record, Result, Spec
+from .base import MOST_VALUES, Record, Result, Spec
 from .compute import NetworkCompute
 from .estimate import (
     FLOAT,
@@ -43,7 +43,9 @@ class MedianStopping(Record):
 
     kind: Literal["median"] = "median"
     epochs: tuple[int, ...] = Field(
-        min_length=1, description="Finished epochs after which points are compared, ascending."
+        min_length=1,
+        max_length=MOST_VALUES,
+        description="Finished epochs after which points are compared, ascending.",
     )
     fewest: int = Field(3, ge=2, description="Points to compare with, at least; with fewer none is stopped.")
 
@@ -82,8 +84,8 @@ class EvaluateSpec(Spec):
         "paper's main one), image, or text. Under the linear protocol no tower learns.",
     )
     splits: SplitSpec = Field(default_factory=SplitSpec)
-    base_lrs: tuple[float, ...] = Field((0.025, 0.0025, 0.00025), min_length=1)
-    weight_decays: tuple[float, ...] = Field((0.01, 0.001, 0.0001), min_length=1)
+    base_lrs: tuple[float, ...] = Field((0.025, 0.0025, 0.00025), min_length=1, max_length=MOST_VALUES)
+    weight_decays: tuple[float, ...] = Field((0.01, 0.001, 0.0001), min_length=1, max_length=MOST_VALUES)
     optimizer: Literal["sgd", "adamw"] = Field(
         "sgd", description="The paper: sgd for images alone, adamw for whatever reads texts (App. C.3)."
     )
@@ -91,7 +93,9 @@ class EvaluateSpec(Spec):
     epochs: int = Field(
         100, ge=1, le=10_000, description="The paper's value for UnbiasedEmotion is lost; ours is 100."
     )
-    milestones: tuple[int, ...] = Field((60, 80), description="Epochs at which the learning rate decays.")
+    milestones: tuple[int, ...] = Field(
+        (60, 80), max_length=MOST_VALUES, description="Epochs at which the learning rate decays."
+    )
     gamma: float = Field(0.1, gt=0, le=1)
     early_stopping: MedianStopping | None = Field(
         None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import Record, Result, Spec
+from .base import MOST_VALUES, Record, Result, Spec
 from .compute import PretrainCompute
 from .estimate import (
     FLOAT,
@@ -32,7 +32,7 @@ class StepDecay(Record):
 
     kind: Literal["steps"] = "steps"
     milestones: tuple[float, ...] = Field(
-        (0.3, 0.6, 0.9), description="Where to decay, as shares of all iterations."
+        (0.3, 0.6, 0.9), max_length=MOST_VALUES, description="Where to decay, as shares of all iterations."
     )
     gamma: float = Field(0.1, gt=0, le=1)
 
@@ -97,6 +97,7 @@ class PretrainSpec(Spec):
     signals: tuple[Signal, ...] = Field(
         ("comments", "reactions"),
         min_length=1,
+        max_length=2,
         description="Which labels to predict; one alone gives VisE-C or VisE-R. "
         "MoCo-v2 takes the posts that have one of them.",
     )

@@ -18,7 +18,7 @@ class SampleTasksSpec(Spec):
     """Generate synthetic stand-ins for the paper's tasks, in the layouts in which the real ones are published."""
 
     kinds: tuple[TaskKind, ...] = Field(
-        ("unbiased_emotion", "politics", "hateful_memes", "cub", "imagenet"), min_length=1
+        ("unbiased_emotion", "politics", "hateful_memes", "cub", "imagenet"), min_length=1, max_length=5
     )
     images: int = Field(240, ge=56, le=100_000, description="Images of each task.")
     image_size: int = Field(64, ge=32, le=512, description="Side of the generated images, pixels.")

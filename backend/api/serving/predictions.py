@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Annotated
 from uuid import UUID
@@ -236,18 +235,6 @@ def export_feedback(
     Register it as a data set to evaluate on it as a CSV-labelled task.
     """
     # Not the session of the request, which closes before the response is streamed.
-    db = request.app.state.sessions()
-    try:
-        body = feedback.export(db, task)
-    except Exception:
-        db.close()
-        raise
-
-    def stream() -> Iterator[bytes]:
-        try:
-            yield from body
-        finally:
-            db.close()
-
+    body = feedback.export(request.app.state.reading, task)
     headers = {"Content-Disposition": 'attachment; filename="feedback.tar"'}
-    return StreamingResponse(stream(), media_type="application/x-tar", headers=headers)
+    return StreamingResponse(body, media_type="application/x-tar", headers=headers)

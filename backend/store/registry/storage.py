@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
@@ -344,14 +345,18 @@ class Storage:
                 self.fs.rm_file(path)
 
     def clear(self) -> None:
-        """Delete everything below this storage's root, also while another process deletes some of it."""
+        """Delete everything below this storage's root, also while another process deletes or writes some of it."""
         if not self.local:
             if self.fs.exists(self.root):
                 self.fs.rm(self.root, recursive=True)
             return
         while Path(self.root).exists():
-            with suppress(FileNotFoundError):  # deleted between the listing and the removal
+            try:
                 shutil.rmtree(self.root)
+            except OSError as error:
+                # Deleted by another process between the listing and the removal, or written.
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                    raise
 
     def _path(self, sha256: str) -> str:
         if not _DIGEST.fullmatch(sha256):

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from backend.store.accounts.tables import User
 from backend.store.cursors import newest_first
+from backend.store.database import Sessions
 from backend.store.errors import Conflict, Invalid, NotFound
 from backend.store.registry.tables import Model
 from backend.store.rows import get_row
@@ -119,16 +120,18 @@ def list_feedback(
     return Page[FeedbackView](items=items, next_cursor=next_cursor)
 
 
-def export(db: Session, task: str) -> Iterator[bytes]:
+def export(sessions: Sessions, task: str) -> Iterator[bytes]:
     """Return a tar of the labelled set in the layout of ``CsvTask``: labels.csv and images/, streamed.
 
     An image that was labelled more than once is included once, with its newest label, so that no split has it on both
-    sides. Raises NotFound if no image of the task has a label.
+    sides. No connection is held between two pieces, however slowly the client reads. Raises NotFound if no image of the
+    task has a label.
     """
-    rows = db.execute(_newest(task).order_by(Feedback.sha256)).all()
+    with sessions() as db:
+        rows = db.execute(_newest(task).order_by(Feedback.sha256)).all()
     if not rows:
         raise NotFound(f"no image of the task {task!r} has a label yet")
-    return _tar(db, task, [row._mapping for row in rows])
+    return _tar(sessions, task, [row._mapping for row in rows])
 
 
 def _newest(task: str | None = None) -> Select[Any]:
@@ -139,13 +142,12 @@ def _newest(task: str | None = None) -> Select[Any]:
     return statement.order_by(Feedback.task, Feedback.sha256, Feedback.id.desc())
 
 
-def _tar(db: Session, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
+def _tar(sessions: Sessions, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
     layout = CsvTask()
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(
-        [layout.path_column, layout.label_column, "predicted", "model", "synthetic", "prediction"]
-    )
+    header = [layout.path_column, layout.label_column, "predicted", "model", "synthetic", "prediction"]
+    writer.writerow(csv_row(header))
     for row in rows:
         values = [row["label"], row["predicted"], row["model"], row["synthetic"], row["prediction_id"]]
         writer.writerow(csv_row([_path(row["sha256"]), *values]))
@@ -154,7 +156,8 @@ def _tar(db: Session, task: str, rows: list[RowMapping]) -> Iterator[bytes]:
     yield from _member(data_card.FILE, data_card.data_card(facts))
     for row in rows:
         # One picture at a time: the set may be larger than memory.
-        data = db.scalar(select(Feedback.picture).where(Feedback.id == row["id"]))
+        with sessions() as db:
+            data = db.scalar(select(Feedback.picture).where(Feedback.id == row["id"]))
         if data is not None:
             yield from _member(_path(row["sha256"]), data)
     yield END

@@ -25,7 +25,9 @@ from backend.store.serving.tables import Engagement, Prediction
 
 log = logging.getLogger("vise.uploads")
 ORPHAN_SECONDS = 3600.0
-"""Age beyond any time between writing an object and committing its row."""
+"""Age of an object that most likely has no row any more."""
+ROW_SECONDS = 60.0
+"""Time between writing an object and committing its row, on a busy machine too."""
 KEY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -72,13 +74,13 @@ def drop(storage: Storage, key: str) -> None:
 
 def sweep(sessions: Sessions, storage: Storage, grace_seconds: float = ORPHAN_SECONDS) -> int:
     """Delete uploads that no queued prediction names and that are older than ``ORPHAN_SECONDS``, or than the grace time
-    where that is shorter; return how many.
+    where that is shorter, but at least ``ROW_SECONDS``; return how many.
 
     Raises nothing: what fails is left to the next sweep.
     """
     try:
         # Listed before the rows are read: a row that is committed later names a newer upload.
-        orphans = set(_old(storage, min(ORPHAN_SECONDS, grace_seconds)))
+        orphans = set(_old(storage, max(ROW_SECONDS, min(ORPHAN_SECONDS, grace_seconds))))
         if orphans:
             named = (
                 select(table.upload).where(table.state == "queued") for table in (Prediction, Engagement)

@@ -50,6 +50,10 @@ def find_removable(sessions: Sessions, storage: Storage, settings: Settings) -> 
     yield Removable(
         "workspaces of dead runs on this host", {str(path): workspaces.size_of(path) for path in dead}
     )
+    copies = workspaces.dead_copies(sessions, settings.workspaces.resolve())
+    yield Removable(
+        "models copied by dead workers of this host", {str(path): workspaces.size_of(path) for path in copies}
+    )
 
 
 def remove(sessions: Sessions, storage: Storage, settings: Settings) -> None:

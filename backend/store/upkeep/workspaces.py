@@ -1,19 +1,23 @@
-"""Remove workspaces that a killed worker left: folders ``<run>-<token>`` on the worker's disk."""
+"""Remove what killed workers left on their disk: workspaces, folders ``<run>-<token>``, and copies of models."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from backend.store.database import Sessions
 from backend.store.runs.states.transition import HELD
-from backend.store.runs.tables import Run
+from backend.store.runs.tables import Run, Worker
+from backend.store.runs.workers import RECENT
 
+COPIES = "predictors"
+"""Folder with a folder for each prediction worker, in which it copies models to load them."""
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d+)")
 
 
@@ -29,9 +33,21 @@ def dead_workspaces(sessions: Sessions, folder: Path) -> list[Path]:
     return [path for path, match in named.items() if (UUID(match[1]), int(match[2])) not in living]
 
 
+def dead_copies(sessions: Sessions, folder: Path) -> list[Path]:
+    """Return the folders with copies of models whose worker has sent no heartbeat for long."""
+    before = time.time() - RECENT.total_seconds()
+    # A worker that starts copies before its first heartbeat.
+    old = [path for path in _entries(folder / COPIES) if path.lstat().st_mtime < before]
+    if not old:
+        return []
+    with sessions() as db:
+        alive = set(db.scalars(select(Worker.name).where(Worker.heartbeat_at > func.now() - RECENT)))
+    return [path for path in old if path.name not in alive]
+
+
 def remove_workspaces(sessions: Sessions, folder: Path) -> int:
-    """Remove them; return how many."""
-    dead = dead_workspaces(sessions, folder)
+    """Remove dead workspaces and copies of models; return how many."""
+    dead = dead_workspaces(sessions, folder) + dead_copies(sessions, folder)
     for path in dead:
         shutil.rmtree(path, ignore_errors=True)
     return len(dead)

@@ -122,6 +122,6 @@ def _json(text: str | None, default: dict[str, Any]) -> dict[str, Any]:
     """The object that the address holds; the default where the text was truncated or edited to something else."""
     try:
         value = json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return default
     return value if isinstance(value, dict) else default

@@ -14,7 +14,7 @@ from frontend.session import client
 from frontend.views.launch.draft import clone_source
 from frontend.views.launch.estimate import ask_for
 from frontend.views.launch.inputs import folder_warning, input_select
-from frontend.views.launch.spec_yaml import yaml_error
+from frontend.views.launch.spec_yaml import read_yaml
 from frontend.views.launch.stage import started
 from frontend.views.launch.time_limit import time_limit
 from vise_client.schemas.launch import RecipeCreate
@@ -134,13 +134,13 @@ def _yaml_editor(name: str, spec: RecipeSpec) -> RecipeSpec:
         key=f"recipe.yaml.{name}",
     )
     try:
-        return RecipeSpec.model_validate(yaml.safe_load(text))
+        return RecipeSpec.model_validate(read_yaml(text))
     except ValidationError as error:
         for detail in error.errors()[:5]:
             path = ".".join(str(part) for part in detail["loc"])
             st.error(f"**{plain(path)}** {plain(str(detail['msg']).removeprefix('Value error, '))}")
-    except yaml.YAMLError as error:
-        st.error(plain(yaml_error(error)))
+    except ValueError as error:
+        st.error(plain(str(error)))
     return spec
 
 

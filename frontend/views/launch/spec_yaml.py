@@ -12,6 +12,18 @@ from frontend.views.launch.draft import Grid, Spec, reset_form
 from vise_client.schemas.launch import StageView
 
 ERROR = "launch.yaml-error"
+LONGEST = 500_000
+"""Characters of a YAML text, which takes seconds to read."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads no aliases: of a value that names another one twice, again and again, a line makes billions."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "write the value again instead of an alias", mark)
+        return super().compose_node(parent, index)
 
 
 def yaml_editor(stage: StageView, spec: Spec, grid: Grid) -> None:
@@ -52,10 +64,7 @@ def from_yaml(text: str) -> tuple[Spec, Grid]:
 
     Raises ValueError, naming the line, if it is no YAML of fields and lists of values.
     """
-    try:
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(yaml_error(error)) from error
+    content = read_yaml(text) or {}
     if not isinstance(content, dict):
         raise ValueError("write fields with their values, such as epochs: 10")
     grid = content.pop("sweep", None) or {}
@@ -64,7 +73,19 @@ def from_yaml(text: str) -> tuple[Spec, Grid]:
     return content, grid
 
 
-def yaml_error(error: yaml.YAMLError) -> str:
+def read_yaml(text: str) -> Any:
+    """Return the values of a YAML text that a user has written. Raises ValueError, naming the line, if there are none."""
+    if len(text) > LONGEST:
+        raise ValueError(f"it has more than {LONGEST:,} characters")
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(_in_words(error)) from error
+    except RecursionError as error:
+        raise ValueError("its values are nested too deep") from error
+
+
+def _in_words(error: yaml.YAMLError) -> str:
     """Return place and problem of a YAML error: ``line 2, column 1: expected ',' or ']'``."""
     mark: Any = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

@@ -1,7 +1,8 @@
 """Texts of users go through an escape before they become Markdown, also where the walk of the pages does not come."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ def test_each_escape_leaves_a_text_that_is_only_text(mark: str) -> None:
     assert unescaped(plain(mark)) == []
     assert unescaped(f"before {code_span(mark)} after") == []
     assert not set(unescaped(user_markdown(mark))) & set(DIRECTIVES)
+
+
+@pytest.mark.parametrize(
+    "mark", [":material/home:", ":material_home:", ":smile:", ":+1:", "a -> b", "a <= b"]
+)
+@pytest.mark.parametrize("escape", [plain, user_markdown])
+def test_no_shortcode_is_left_after_markdowns_own_escapes(escape: Callable[[str], str], mark: str) -> None:
+    """Streamlit replaces icons, emoji and arrows in the text that is left once Markdown has read its escapes."""
+    read = re.sub(r"\\([^\w\s])", r"\1", escape(mark))
+    assert not re.search(r":[\w/+-]+:|(?<!\S)(->|<=)(?!\S)", read)
 
 
 @pytest.mark.parametrize(

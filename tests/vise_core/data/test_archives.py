@@ -233,6 +233,22 @@ def test_limits_of_bytes_and_files_hold(tmp_path: Path) -> None:
     assert unpack(archive, tmp_path / "three", UnpackLimits(bytes=50, files=10)).files == 10
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_folders_are_counted_too(tmp_path: Path, kind: str) -> None:
+    archive = tmp_path / f"a.{kind}"
+    if kind == "zip":
+        make_zip(archive, {f"{n}/": b"" for n in range(18)} | {"a.jpg": b"1"})
+    else:
+        with tarfile.open(archive, "w") as tar:
+            for n in range(19):
+                info = tarfile.TarInfo(f"{n}" if n < 18 else "a.jpg")
+                info.type = tarfile.DIRTYPE if n < 18 else tarfile.REGTYPE
+                tar.addfile(info)
+    with pytest.raises(BadArchive, match="more than 9 files"):
+        unpack(archive, tmp_path / "one", UnpackLimits(files=9))
+    assert unpack(archive, tmp_path / "two", UnpackLimits(files=10)).files == 1
+
+
 def test_members_that_share_a_place_are_rejected_one_by_one_and_the_first_is_kept(tmp_path: Path) -> None:
     members = {
         "c/a.jpg": b"1",

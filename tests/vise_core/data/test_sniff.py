@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from vise_core.data import sniff
 from vise_core.data.layout import task_of
 from vise_core.specs.tasks.kinds import CsvTask, FolderTask, PoliticsTask
 from vise_core.tasks import load_task
@@ -198,3 +199,14 @@ def test_no_list_makes_the_guess_fail(tmp_path: Path, content: bytes) -> None:
     write_pictures(tmp_path, ["cat/a.png", "dog/b.png"])
     (tmp_path / "list.csv").write_bytes(content)
     assert task_of(tmp_path) == ("folder", FolderTask())
+
+
+def test_of_very_many_columns_the_first_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path, NAMES)
+    looked: list[str] = []
+    monkeypatch.setattr(sniff, "_find", lambda _, name, __: looked.append(name))
+    (tmp_path / "l.csv").write_text(table([[f"c{n}" for n in range(3000)]]))
+    task_of(tmp_path)
+    assert 0 < len(set(looked)) <= sniff.MOST_COLUMNS

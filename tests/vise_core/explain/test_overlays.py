@@ -1,6 +1,9 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 from PIL import Image
 
 from vise_core.explain import overlay
@@ -30,6 +33,24 @@ def test_what_the_network_did_not_see_is_not_tinted():
     assert changed[:, 10:30].all()
     assert not changed[:, :10].any()
     assert not changed[:, 30:].any()
+
+
+@pytest.mark.parametrize("colour_map", COLOUR_MAPS)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_colours_are_matplotlibs(colour_map, kind):
+    heat = np.concatenate([np.linspace(0, 1, 4097), [np.nextafter(1, 0), 1, -1, 2]]).astype(kind)
+    expected = np.rint(255 * colormaps[colour_map](np.clip(heat, 0, 1))[:, :3])
+    assert np.array_equal(colour(heat, colour_map), expected)
+
+
+def test_an_overlay_of_a_large_image_takes_little_memory():
+    """Of an image of 50 Mpx in a small file, matplotlib's own colours took 4 GB."""
+    image = Image.new("RGB", (2000, 1000))
+    tracemalloc.start()
+    overlay(image, HEAT)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 24 * image.width * image.height
 
 
 @pytest.mark.parametrize("colour_map", COLOUR_MAPS)

@@ -78,6 +78,14 @@ ATTACKS: dict[str, Callable[[Path], Path]] = {
     "many records for all members": lambda path: packed_zeros(
         path, b"".join(member("g", pax_global(number), tarfile.XGLTYPE) for number in range(300)), 2**20
     ),
+    "records for all members between members": lambda path: packed_zeros(
+        path,
+        b"".join(
+            member("g", pax_global(number), tarfile.XGLTYPE) + member(f"{number}.json", b"{}")
+            for number in range(300)
+        ),
+        2**20,
+    ),
     "a chain of long names": lambda path: packed_zeros(
         path, member("././@LongLink", b"x" * 300, tarfile.GNUTYPE_LONGNAME) * 20_000, 0, GOOD
     ),
@@ -90,6 +98,7 @@ ATTACKS["numbers of 200 digits"] = lambda path: packed_zeros(
 )
 DAMAGED: dict[str, bytes] = {
     "a negative size": pax(size="-5000") + GOOD,
+    "a size that leads back to its own header": pax(size="-1536") + GOOD,
     "a size that is no number": pax(size="many") + GOOD,
     "an end in a header": GOOD + header("2.json", 10)[:100],
     "an end in a member": GOOD + header("2.json", 9000) + b"x",

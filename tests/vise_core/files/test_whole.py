@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import stat
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,41 @@ def test_it_appears_when_the_block_ends(tmp_path: Path) -> None:
         assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_only_a_durable_file_has_its_content_and_then_its_name_on_the_disk(
+    tmp_path: Path, durable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+    target = tmp_path / "a.txt"
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with whole_file(target, durable=durable) as part:
+        part.write_text("new")
+        name = part.name
+    assert synced == ([(name, False), (tmp_path.name, True)] if durable else [])
+
+
+def test_a_file_system_that_syncs_no_folders_is_good_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with whole_file(tmp_path / "a.txt", durable=True) as part:
+        part.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
 
 
 @pytest.mark.parametrize("durable", [False, True])

@@ -122,6 +122,14 @@ def test_a_helper_gives_the_same_pixels(kind: str) -> None:
     assert (here.plain, here.repairs) == (there.plain, there.repairs)
 
 
+def test_a_helper_writes_no_file(tmp_path: Path) -> None:
+    write = f"import os; os.write(os.open({str(tmp_path / 'a')!r}, os.O_CREAT | os.O_WRONLY), b'x')"
+    code = f"from vise_core.posts.images.helper import _limit; _limit(); {write}"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "File too large" in ended.stderr
+    assert (tmp_path / "a").read_bytes() == b""
+
+
 def test_errors_of_a_helper_are_those_of_the_image() -> None:
     for data in (b"GIF89a", b"<svg", b"II*\0" + b"\0" * 30, b"nothing", saved(PICTURE, "TIFF")[:200]):
         with pytest.raises(BadImage) as here:

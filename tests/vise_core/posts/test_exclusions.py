@@ -1,5 +1,6 @@
 """Lists of posts to leave out, in each form in which people bring them."""
 
+import csv
 import json
 import os
 import time
@@ -41,6 +42,7 @@ def test_numbers_are_ids_and_nothing_excludes_nothing(tmp_path: Path) -> None:
     [
         ("ids.csv", b"name,why\na,b\n", "ids.csv: no column named id or post_id; it has name, why"),
         ("ids.csv", b"id,why\n,b\n", "ids.csv, line 2: no id"),
+        ("ids.json", b"[" * 200_000, "ids.json: not JSON"),
         ("ids.jsonl", b'"a"\n{"x": 1}\n', "ids.jsonl, line 2: no post id"),
         ("ids.jsonl", b'"a"\n{\n', "ids.jsonl, line 2: not JSON"),
         ("ids.json", b'{"task": "a"}', "run integrity again, with the input posts"),
@@ -54,6 +56,17 @@ def test_what_is_no_list_is_named(tmp_path: Path, name: str, content: bytes, mes
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadInput, match=message):
         read_ids(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["id," + "y" * 2000, "id,why\np," + "y" * 2000])
+def test_a_cell_that_is_too_long_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ids.csv").write_text(text)
+    limit = csv.field_size_limit(1000)
+    try:
+        with pytest.raises(BadInput, match=r"ids\.csv, line 1: field larger"):
+            read_ids(tmp_path)
+    finally:
+        csv.field_size_limit(limit)
 
 
 def test_a_folder_must_hold_one_list(tmp_path: Path) -> None:

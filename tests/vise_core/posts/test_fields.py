@@ -1,6 +1,7 @@
 """Maps of fields, reactions of every spelling, and what is counted because it is left out."""
 
 import json
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,15 @@ def test_an_expression_that_is_not_jmespath_names_its_field(field: str) -> None:
         IngestSpec.model_validate({"source": {"kind": "csv", "fields": {field: "a..b"}}})
     assert [item["loc"][-1] for item in error.value.errors()] == [field]
     assert "'a..b' is not a JMESPath expression" in str(error.value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**400, "a", [], None])
+@pytest.mark.parametrize(
+    "text", ["ceil(n)", "floor(n)", "to_number(n)", "sum(n)", "abs(n)", "to_string(n)", "sort(n)"]
+)
+def test_whatever_a_function_is_given_the_row_is_a_post_or_rejected(text: str, value: Any) -> None:
+    with suppress(RejectedPost):
+        check({"n": value}, {"comments": text})
 
 
 def test_every_ready_map_compiles_and_a_spec_of_old_still_loads() -> None:

@@ -75,6 +75,19 @@ def test_broken_rows_are_rejected_one_by_one(folder) -> None:
     }
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "json", "pictures"])
+def test_json_that_is_nested_too_deep_rejects_its_post_alone(folder, kind: str) -> None:
+    deep, good = "[" * 200_000 + "]" * 200_000, json.dumps({"id": "1", "image": "a.jpg", "comments": ["x"]})
+    if kind == "pictures":
+        (folder / "images/b.json").write_text(deep)
+        (folder / "images/a.json").write_text(good)
+    else:
+        (folder / f"posts.{kind}").write_text(f"{deep}\n{good}" if kind == "jsonl" else f"[{deep}, {good}]")
+    kept, tally, _ = read(folder, {"kind": kind})
+    assert comments(kept) == {"1": ("x",)}
+    assert tally.rejected["not_json"] == 1
+
+
 def test_a_replacement_character_is_a_character_and_a_given_encoding_may_have_a_bom(folder) -> None:
     row = {"id": "1", "image": "a.jpg", "comments": ["caf\ufffd"]}
     (folder / "posts.jsonl").write_text(json.dumps(row, ensure_ascii=False))

@@ -1,5 +1,8 @@
 """What stages answer about themselves: repetitions, presets, inputs that a spec needs, artifacts that it does not make."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from vise_core.specs.paths import difference
@@ -50,3 +53,26 @@ def test_a_split_has_the_values_of_its_chosen_point() -> None:
     result = {"metric": "top1", "splits": [{"chosen": chosen}, {"chosen": chosen | {"val": 72.0}}]}
     assert STAGES["evaluate"].per_split(result) == {"val_top1": [70.0, 72.0], "val_top5": [90.0, 90.0]}
     assert STAGES["pretrain"].per_split({"final_loss": 1.0}) == {}
+
+
+def unbounded(schema: dict[str, Any], root: dict[str, Any], place: str) -> Iterator[str]:
+    """The places of lists, and of objects of any names, that may be of any length."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    for union in ("anyOf", "oneOf"):
+        for part in schema.get(union, ()):
+            yield from unbounded(part, root, place)
+    items, values = schema.get("items"), schema.get("additionalProperties")
+    if schema.get("type") == "array" and "maxItems" not in schema:
+        yield f"{place}[]"
+    if schema.get("type") == "object" and values and "maxProperties" not in schema:
+        yield f"{place}{{}}"
+    for name, part in {**schema.get("properties", {}), "[]": items, "{}": values}.items():
+        if isinstance(part, dict):
+            yield from unbounded(part, root, f"{place}.{name}")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_list_of_a_spec_has_a_greatest_length(stage: str) -> None:
+    schema = STAGES[stage].spec.model_json_schema()
+    assert sorted(set(unbounded(schema, schema, stage))) == []

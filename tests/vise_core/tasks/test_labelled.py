@@ -46,7 +46,9 @@ def test_number_classes_sort_by_number(tmp_path: Path, picture):
     assert load_task(FOLDER, tmp_path).classes == ("1", "2", "10")
 
 
-@pytest.mark.parametrize("content", ['{"synthetic": "yes"}', "[]", "{"])
+@pytest.mark.parametrize(
+    "content", ['{"synthetic": "yes"}', "[]", "{", "[" * 200_000], ids=lambda text: text[:30]
+)
 def test_dataset_json_says_whether_images_are_synthetic(tmp_path: Path, picture, content: str):
     for name in ("joy", "fear"):
         picture(tmp_path / name / "a.png")

@@ -219,7 +219,13 @@ def test_a_bad_meme_is_named(tmp_path: Path, layouts, new: dict, complaint: str)
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"), [("{", "line 5: not JSON"), ("[1]", "line 5: a JSON object is expected, not list")]
+    ("line", "complaint"),
+    [
+        ("{", "line 5: not JSON"),
+        ("[" * 200_000, "line 5: not JSON"),
+        ("[1]", "line 5: a JSON object is expected, not list"),
+    ],
+    ids=["cut", "deep", "list"],
 )
 def test_a_line_that_is_no_object_is_named(tmp_path: Path, layouts, line: str, complaint: str):
     root = layouts.memes(tmp_path, {"train": [0, 1, 1], "dev": [1, 0]})

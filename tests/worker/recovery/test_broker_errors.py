@@ -2,7 +2,9 @@
 
 import shutil
 import subprocess
+import threading
 import time
+from unittest.mock import MagicMock
 from uuid import uuid4
 
 import pytest
@@ -74,6 +76,32 @@ def test_a_gpu_whose_driver_hangs_stops_no_heartbeat(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(subprocess, "run", hang)
     assert heartbeat._device() == "GPU"
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_worker_that_has_left_is_not_written_again_by_its_last_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from backend.store.runs import workers
+    from worker import heartbeat
+
+    beats, done, order = threading.Event(), threading.Event(), []
+
+    def beat(*_: object, **__: object) -> None:
+        beats.set()
+        done.wait(0.5)
+        order.append("beat")
+
+    monkeypatch.setattr(heartbeat, "get_context", MagicMock())
+    monkeypatch.setattr(heartbeat, "schema_problem", lambda _: None)
+    monkeypatch.setattr(workers, "beat", beat)
+    monkeypatch.setattr(workers, "leave", lambda *_: order.append("leave"))
+    beating = heartbeat.Heartbeat()
+    beating.start((), lambda: None, lambda: True)
+    assert beats.wait(20)
+    beating.stop()
+    done.set()
+    assert order == ["beat", "leave"]
 
 
 @pytest.mark.usefixtures("settings")

@@ -18,7 +18,7 @@ from backend.store.runs.states.lease import Claim, claim_run
 from backend.store.runs.tables import Run
 from vise_core.files import listing
 from vise_core.files.hashing import file_sha256
-from worker import execute
+from worker import inputs
 from worker.context import Context
 
 IDLE_SECONDS, SLOW_SECONDS = 0.3, 1.2
@@ -68,7 +68,7 @@ def test_an_archive_that_takes_long_to_copy(context: Context, tmp_path: Path, mo
     held = claim(
         context, "fetch", {"archive": {"upload": str(upload.id)}, "again": {"upload": str(upload.id)}}
     )
-    task = execute._prepare(context, held, tmp_path / "work")
+    task = inputs.prepare(context, held, tmp_path / "work")
     assert [path.read_bytes() for path in task.inputs.values()] == [b"a", b"a"]
     assert task.input_hashes == {"archive": sha256, "again": sha256}
 
@@ -89,7 +89,7 @@ def test_a_folder_that_takes_long_to_list(context: Context, tmp_path: Path, monk
         return list_folder(folder)
 
     monkeypatch.setattr(listing, "list_folder", list_slowly)
-    task = execute._prepare(context, held, tmp_path / "work")
+    task = inputs.prepare(context, held, tmp_path / "work")
     assert task.inputs == {"dataset": tmp_path / "data" / "pictures"}
     assert task.names == {"dataset": "pictures"}
     with context.sessions() as db:

@@ -85,6 +85,22 @@ def test_limits_are_counted_from_the_start_and_from_the_last_report(tmp_path: Pa
     assert "time limit of 1 h" in str(limits.exceeded())
 
 
+def test_time_in_which_the_stage_is_suspended_does_not_count(tmp_path: Path) -> None:
+    limits = TimeLimits(hours=1, silent_minutes=10, workspace=tmp_path)
+    limits.began -= 3000
+    ago = time.time() - 500
+    os.utime(tmp_path / ACTIVITY, (ago, ago))
+    limits.suspend()
+    # An hour later.
+    limits.began -= 3600
+    limits.suspended_at -= 3600
+    os.utime(tmp_path / ACTIVITY, (ago - 3600, ago - 3600))
+    limits.resume()
+    assert limits.exceeded() is None
+    limits.began -= 601
+    assert "time limit of 1 h" in str(limits.exceeded())
+
+
 @pytest.mark.parametrize("age", [0, 1e9])
 def test_zero_is_no_limit(tmp_path: Path, age: float) -> None:
     limits = TimeLimits(hours=0, silent_minutes=0, workspace=tmp_path)

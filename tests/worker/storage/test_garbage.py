@@ -17,6 +17,7 @@ from backend.settings import settings
 from backend.store.registry import artifacts, datasets
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Dataset, Upload
+from backend.store.runs import workers
 from backend.store.runs.create import Allowance, create_run
 from backend.store.runs.delete import delete_run
 from backend.store.runs.states.lease import claim_run
@@ -25,7 +26,7 @@ from backend.store.upkeep import archives, gc, marks, states, sweep, workspaces
 from backend.store.upkeep.tables import Garbage
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
-from worker.execute import _load_state
+from worker.inputs import _load_state
 from worker.reporter import StoreReporter
 
 RULES: archives.Rules = {"grace_seconds": 0, "retry_days": 1, "keep": False}
@@ -300,6 +301,35 @@ def test_workspaces_of_dead_runs_go_and_nothing_else(place) -> None:
         (folder / name / "inputs").mkdir(parents=True)
     assert workspaces.remove_workspaces(place.sessions, folder.resolve()) == 2
     assert {path.name for path in folder.iterdir()} == {f"{held}-1", "mine"}
+
+
+def test_models_that_a_dead_worker_copied_go_and_those_of_the_living_stay(place) -> None:
+    folder = place.settings.workspaces.resolve()
+    for name in ("dead", "lives", "starts"):
+        copy = folder / "predictors" / name / "0a" / "head.safetensors"
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(b"x" * 10)
+        if name != "starts":
+            os.utime(copy.parents[1], (0, 0))
+    with place.sessions.begin() as db:
+        for name in ("dead", "lives"):
+            workers.beat(db, name, ["predict"], "cpu", None)
+        db.execute(
+            text("UPDATE workers SET heartbeat_at = now() - interval '11 minutes' WHERE name = 'dead'")
+        )
+    assert workspaces.dead_copies(place.sessions, folder) == [folder / "predictors" / "dead"]
+    assert workspaces.remove_workspaces(place.sessions, folder) == 1
+    assert {path.name for path in (folder / "predictors").iterdir()} == {"lives", "starts"}
+
+
+def test_a_worker_begins_without_the_copies_of_a_killed_one_of_its_name(cluster) -> None:
+    copy = cluster.folder / "work" / "predictors" / "predict" / "0a"
+    copy.mkdir(parents=True)
+    cluster.start("run", "--queues", "predict", name="predict")
+    until = time.monotonic() + 60
+    while copy.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_gc_lists_what_would_go_and_removes_it_only_when_told_to(place, monkeypatch) -> None:

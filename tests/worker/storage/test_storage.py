@@ -1,7 +1,9 @@
 """Objects in a folder and in a bucket: how many requests they take, and what is said where there is no such bucket."""
 
+import errno
 import hashlib
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -132,3 +134,34 @@ def test_a_folder_is_cleared_while_another_process_removes_parts_of_it(
     assert raced
     assert not (tmp_path / "storage").exists()
     storage.clear()
+
+
+@pytest.mark.parametrize("number", [errno.ENOTEMPTY, errno.ENOENT])
+def test_a_folder_in_which_another_process_works_is_cleared_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    storage = Storage(f"file://{tmp_path / 'states'}")
+    (tmp_path / "states" / "a").mkdir(parents=True)
+    rmtree, calls = shutil.rmtree, []
+
+    def disturbed(path: str) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise OSError(number, os.strerror(number))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", disturbed)
+    storage.clear()
+    assert not (tmp_path / "states").exists()
+    assert len(calls) == 2
+
+
+def test_a_folder_that_cannot_be_cleared_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+
+    def refuse(_: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(PermissionError):
+        Storage(f"file://{tmp_path}").clear()

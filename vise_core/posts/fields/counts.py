@@ -15,13 +15,13 @@ from decimal import Decimal
 from typing import Any
 
 from vise_core.files.names import printable_name
+from vise_core.formats.post import MAX_REACTIONS
 from vise_core.posts.rejected import RejectedPost
 from vise_core.specs.posts.fields import REACTIONS, Reaction
 
 from .comments import as_list
 from .mapping import Mapping, bare_name
 
-MAX_COUNT = 2**53
 BUTTONS = frozenset({"like", "likes", "care", "thankful", "pride"})
 """Buttons that are none of the five, reported where a flat table has a column of that name."""
 
@@ -74,7 +74,7 @@ def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
                 repairs.add("reactions_added_up")
             counts[reaction] = counts.get(reaction, 0) + count
     totals.values = tuple(counts.get(name, 0) for name in REACTIONS)  # type: ignore[assignment]
-    if max(totals.values) > MAX_COUNT:
+    if max(totals.values) > MAX_REACTIONS:
         raise RejectedPost("bad_reactions", "a reaction count is absurdly large")
     if not mapping.whole_row and (total := _total_of_all(listed)):
         totals.untyped = max(0, total - sum(totals.values) - sum(totals.other.values()))
@@ -85,7 +85,7 @@ def read_counts(row: Any, mapping: Mapping, repairs: set[str]) -> Counts:
 def count_of(value: Any, name: str, repairs: set[str]) -> int | None:
     """Return a count as a whole number, or None where it is missing.
 
-    Raises RejectedPost if it is negative, larger than ``MAX_COUNT`` or no whole number.
+    Raises RejectedPost if it is negative, larger than ``MAX_REACTIONS`` or no whole number.
     """
     if isinstance(value, dict):
         value = _total(value, name)
@@ -103,7 +103,7 @@ def count_of(value: Any, name: str, repairs: set[str]) -> int | None:
         raise RejectedPost("bad_reactions", f"{name} is {value!r}, not a whole number"[:300])
     if value < 0:
         raise RejectedPost("negative_count", f"{name} is {value}, which is negative"[:300])
-    if value > MAX_COUNT:
+    if value > MAX_REACTIONS:
         raise RejectedPost("bad_reactions", f"{name} is absurdly large")
     return value
 
@@ -117,7 +117,7 @@ def _of_text(text: str, name: str) -> int | float | None:
             "bad_reactions", f"{name} is {text[:80]!r}: write digits only, without separators or units"
         )
     whole, dot, _ = text.partition(".")
-    return float(whole) if dot and abs(int(whole)) <= MAX_COUNT else int(whole)
+    return float(whole) if dot and abs(int(whole)) <= MAX_REACTIONS else int(whole)
 
 
 def _total(value: dict[str, Any], name: str) -> Any:

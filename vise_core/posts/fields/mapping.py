@@ -85,7 +85,9 @@ def _compiled(text: str) -> Callable[[Any], Any]:
     def find(value: Any) -> Any:
         try:
             return expression.search(value)
-        except JMESPathError:  # a function on a value of another type: this row has no such field
+        # A function on a value of another type, the whole part of infinity, what is nested too deep: this row has no
+        # such field.
+        except (JMESPathError, ArithmeticError, ValueError, TypeError, RecursionError):
             return None
 
     return find

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vise_core.errors import BadInput
+from vise_core.files.compressed import TooLarge, most_unpacked, too_large
 from vise_core.files.names import printable_name
 from vise_core.posts.fields.mapping import Mapping
 from vise_core.posts.rejected import RejectedPost
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
 BATCH = 16
 """Rows in memory at once: each may hold an image."""
+ROW_BYTES = 1024
+"""What the smallest row counts for in what a file unpacks to: a few bytes may stand for a million equal rows."""
 
 
 def read_parquet(folder: Path, source: ParquetSource, notes: Notes) -> Iterator[RawPost]:
     """Yield a raw post for each row, file by file in order of name.
 
     The image is bytes, a struct of bytes and path, or a file name. Raises BadInput, naming the file, if it cannot be
-    read as Parquet.
+    read as Parquet, or unpacks to more than ``most_unpacked``.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -37,15 +40,24 @@ def read_parquet(folder: Path, source: ParquetSource, notes: Notes) -> Iterator[
         name = shown(folder, path)
         try:
             with pq.ParquetFile(path) as file:
-                number = 0
-                for batch in file.iter_batches(batch_size=BATCH):
+                number, left, most = 0, most_unpacked(path), most_unpacked(path)
+                for batch in file.iter_batches(batch_size=BATCH, use_threads=False):
                     for row in _rows(batch):
                         number += 1
+                        left -= max(ROW_BYTES, _size(row))
+                        if left < 0:
+                            raise too_large(most)
                         where = f"{name}: row {number}"
                         if isinstance(row, RejectedPost):
                             yield RawPost(where, None, rejected=row)
                         else:
                             yield images.post(where, row, path)
+        except MemoryError:
+            raise  # of the limits, not of the file; also an ArrowException
+        except TooLarge as error:
+            raise BadInput(
+                f"{name}: {error}. If it is as it should be, write it without compression"
+            ) from error
         except (pa.ArrowException, OSError) as error:
             raise BadInput(f"{name}: cannot be read as Parquet ({error})") from error
 
@@ -56,6 +68,17 @@ def _rows(batch: pyarrow.RecordBatch) -> list[Any]:
         return batch.to_pylist()  # type: ignore[no-any-return]
     except (ValueError, OverflowError):  # text that is not UTF-8, a date beyond the year 9999
         return [_row(batch, number) for number in range(batch.num_rows)]
+
+
+def _size(value: Any) -> int:
+    """Return about how many bytes a value takes; those of a column of few values are not the batch's."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return 8
+    return sum(map(_size, value))
 
 
 def _row(batch: pyarrow.RecordBatch, number: int) -> dict[str, Any] | RejectedPost:

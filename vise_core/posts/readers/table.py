@@ -21,6 +21,9 @@ from .raw import MAX_TEXT, Notes, RawPost
 from .text import SAMPLE, encoding_of, files_of, is_whole, opened_text, shown
 
 DELIMITERS = ",;\t|"
+MOST_AGAIN = 64 * 2**20
+"""Characters of a table that are read again after quotes that nothing closes, besides some times what was read."""
+TIMES_AGAIN = 8
 _EXCEL = "sep="
 _SNIFFED_ROWS = 50
 
@@ -90,7 +93,10 @@ def _rows(name: str, path: Path, file: IO[str], delimiter: str, images: ImageFin
             continue
         except csv.Error as error:
             # A quote that nothing closes takes what follows with it: only its own line is rejected.
-            lines.back()
+            if not lines.back():
+                raise BadInput(
+                    f"{name}: too many quotes that nothing closes; check its quotes, or set source.delimiter"
+                ) from error
             yield RawPost(
                 where,
                 None,
@@ -130,35 +136,53 @@ class _LongLine(Exception):
 class _Lines:
     """Iterates over the lines of a file and counts them. Raises _LongLine for a long line, then continues behind it.
 
-    The lines of a row are kept until ``done``, so that ``back`` can yield all but the first again.
+    The lines of a row are kept until ``done``, so that ``back`` can yield all but the first again. A row of several
+    lines has at most ``MAX_TEXT`` characters; beyond, csv.Error is raised.
     """
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._row: list[str] = []
+        self._size = 0
         self._again: deque[str] = deque()
+        self._read = self._reread = 0
         self.count = 0
 
     def done(self) -> None:
         """Mark the current row as read."""
         self._row.clear()
+        self._size = 0
 
-    def back(self) -> None:
-        """Move back behind the first line of the row."""
-        self._again.extendleft(reversed(self._row[1:]))
-        self.count -= len(self._row[1:])
-        self._row.clear()
+    def back(self) -> bool:
+        """Move back behind the first line of the row.
+
+        Returns False once too much has been read again: lines that each open a quote would take a time that grows with
+        the square of their number.
+        """
+        again = self._row[1:]
+        self._again.extendleft(reversed(again))
+        self._reread += sum(map(len, again))
+        self.count -= len(again)
+        self.done()
+        return self._reread <= MOST_AGAIN + TIMES_AGAIN * self._read
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else self._file.readline(MAX_TEXT + 1)
+        if self._again:
+            line = self._again.popleft()
+        else:
+            line = self._file.readline(MAX_TEXT + 1)
+            self._read += len(line)
         if not line:
             raise StopIteration
         self.count += 1
         if len(line) <= MAX_TEXT:
             self._row.append(line)
+            self._size += len(line)
+            if len(self._row) > 1 and self._size > MAX_TEXT:
+                raise csv.Error(f"it goes over more than {MAX_TEXT:,} characters")
             return line
         while line and not line.endswith(("\n", "\r")):
             line = self._file.readline(MAX_TEXT)

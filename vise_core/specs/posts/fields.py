@@ -53,6 +53,7 @@ class Fields(Record):
     love: str | None = Field(None, description="The count of love, where it has a field of its own.")
     names: dict[str, Reaction | None] = Field(
         default_factory=lambda: dict(REACTION_NAMES),
+        max_length=1000,
         description="Other names of the five reactions, in any case. Entries are added to sad: sorry; null takes a name "
         "out. Counts that map to one reaction are added up.",
     )

@@ -76,8 +76,8 @@ class SweepSpec(Record):
             raise ValueError(f"unknown stage {self.stage!r}; one of {', '.join(STAGES)}")
         if not self.grid and not self.cases:
             raise ValueError("nothing to sweep over: give grid, cases or both")
-        axes = {**self.cases, **self.grid}
-        number = prod(len(axis) for axis in axes.values())
+        # An axis of cases and one of the grid may have the same name.
+        number = prod(len(axis) for axis in (*self.cases.values(), *self.grid.values()))
         if not 1 <= number <= 1000:
             raise ValueError(f"the sweep has {number} points; at least 1, at most 1000")
         self._specs = tuple(validate_spec(self.stage, point.spec) for point in self.points())

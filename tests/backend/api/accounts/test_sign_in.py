@@ -1,7 +1,7 @@
 """Wrong passwords slow down the next ones, of that account and address, and lock nobody out."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 import pytest
@@ -127,6 +127,27 @@ def test_attempts_are_counted_over_processes_and_restarts_and_at_once(client, se
     # The first wait is one second, in which at most a few more may fall due.
     assert FREE <= counted.count(401) <= FREE + 2
     assert set(counted) == {401, 429}
+
+
+@pytest.mark.parametrize(
+    ("email", "address", "waits"),
+    [(ADMIN, "203.0.113.6", True), (EDITOR, "203.0.113.5", True), (EDITOR, "203.0.113.6", False)],
+)
+def test_an_attempt_waits_until_those_of_its_account_and_address_are_counted(
+    client, email: str, address: str, waits: bool
+) -> None:
+    sessions = client("203.0.113.5").app.state.sessions
+
+    def begin() -> None:
+        with sessions.begin() as db:
+            attempts.begin(db, email, address)
+
+    with ThreadPoolExecutor(1) as pool:
+        with sessions.begin() as first:
+            attempts.begin(first, ADMIN, "203.0.113.5")
+            second = pool.submit(begin)
+            assert bool(wait([second], 1.0 if waits else 10.0).done) is not waits
+        second.result(10)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,15 @@ def test_a_token_gives_no_more_than_the_session_that_made_it(api, sessions) -> N
     assert refused.json()["errors"] == [{"field": "scopes", "message": "the role editor has no scope admin"}]
 
 
+def test_a_session_from_before_a_promotion_makes_no_token_of_the_new_role(api, sessions) -> None:
+    admin = headers(sessions[Role.admin])
+    user = api.get(f"{PREFIX}/users", params={"search": "editor"}, headers=admin).json()[0]
+    api.patch(f"{PREFIX}/users/{user['id']}", json={"role": "admin"}, headers=admin)
+    made = create(api, sessions[Role.editor], role="admin").json()
+    assert made["role"] == "editor"
+    assert api.get(f"{PREFIX}/users", headers=headers(made["token"])).status_code == 403
+
+
 def test_a_token_with_one_scope_does_that_alone_and_says_what_it_lacks(api, sessions) -> None:
     token = create(api, sessions[Role.editor], scopes=["read"]).json()["token"]
     assert api.get(f"{PREFIX}/runs", headers=headers(token)).status_code == 200

@@ -106,6 +106,10 @@ def test_a_sweep_is_part_of_the_yaml() -> None:
         ("just words", "write fields"),
         ("sweep: 3", "a list of values"),
         ("sweep: {base_lr: 3}", "a list of values"),
+        ("a: &a [1]\nb: *a", "line 2, column 4: write the value again"),
+        ("a: &a\n  b: *a", "write the value again"),
+        ("a: " + "[" * 20_000, "nested too deep"),
+        ("a: " + "b" * 500_000, "more than 500,000 characters"),
     ],
 )
 def test_yaml_that_cannot_be_read_says_where(text: str, said: str) -> None:

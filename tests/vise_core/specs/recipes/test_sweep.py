@@ -72,6 +72,10 @@ def test_a_case_wins_over_what_all_share_and_the_grid_over_both() -> None:
         ({}, "nothing to sweep over"),
         ({"grid": {"seed": []}}, "0 points"),
         ({"grid": {"seed": list(range(1001))}}, "1001 points"),
+        (
+            {"grid": {"seed": list(range(100))}, "cases": {"seed": {str(n): {} for n in range(100)}}},
+            "10000 points",
+        ),
         ({"grid": {"seed.deeper": [1]}, "base": {"seed": 3}}, "seed is not a group of fields"),
         ({"grid": {"task.kind": ["politics", "poltics"]}}, "poltics"),
         ({"cases": {"task": {"a": {"inputs": {"dataset": {}}}}}}, "exactly one of run"),

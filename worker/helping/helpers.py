@@ -17,12 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store.errors import in_words
 from backend.store.runs.states.helpers import token_to_help
+from worker.context import Context, get_context
+from worker.execute import POLL_SECONDS, CurrentRun
+from worker.guardian import guard
+from worker.stage_process import PROCESSES, kill
 
 from .board import board_of
-from .context import Context, get_context
-from .execute import POLL_SECONDS, CurrentRun
-from .guardian import guard
-from .stage_process import PROCESSES, kill
 
 log = logging.getLogger("vise.worker")
 
