@@ -84,8 +84,8 @@ def _serve(context: Context, stop: threading.Event, watch: Watch) -> None:
         while not stop.is_set():
             if time.monotonic() >= reconcile_at:
                 connection.execute("SELECT 1")  # Fails if the connection was cut in silence.
-                _reconcile(context, watch)
-                reconcile_at = time.monotonic() + context.settings.reconcile_seconds
+                more = _reconcile(context, watch)
+                reconcile_at = time.monotonic() + (0 if more else context.settings.reconcile_seconds)
             responds, more = _publish(context)
             if time.monotonic() >= beat_at:
                 require_schema(context, stop)
@@ -144,8 +144,8 @@ def _broker_errors() -> tuple[type[BaseException], ...]:
     return (KombuError, OSError, *connection.connection_errors, *connection.channel_errors)
 
 
-def _reconcile(context: Context, watch: Watch) -> None:
-    """Requeue runs with an expired lease, and republish lost messages."""
+def _reconcile(context: Context, watch: Watch) -> bool:
+    """Requeue runs with an expired lease, and republish lost messages; return whether there may be more to do."""
     republish_seconds = context.settings.republish_seconds
     in_broker = read_broker(context.sessions, republish_seconds, _in_broker)
     with context.sessions.begin() as db:
@@ -167,3 +167,4 @@ def _reconcile(context: Context, watch: Watch) -> None:
                 result.locked,
                 lock_holders(db),
             )
+    return result.more

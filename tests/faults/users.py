@@ -78,12 +78,14 @@ class Users:
         specs = [_spec(self.random) for _ in range(4)]
         # Only one: starting its process takes a third of a second of a core.
         specs[2]["loader_workers"] = 1
+        # First: it is to have ended, so that it can be deleted, while the others are under way.
+        label = {"steps": 2, "label": f" {self.title}"}
+        short = self._create_run(EDITORS[0], f"{self.title}, short", _spec(self.random) | label)
         for editor, spec in zip(EDITORS, specs, strict=False):
             self.targets.append(self._create_run(editor, f"{self.title}, {editor}", spec))
         recipe = self._create_recipe(specs[2], specs[3])
         self.targets += recipe
-        short = _spec(self.random) | {"steps": 2, "label": f" {self.title}"}
-        self.targets.append(self._create_run(EDITORS[0], f"{self.title}, short", short))
+        self.targets.append(short)
         self.accepted.contents[self.targets[ENDED]] = f"2 {self.title}"
         if self.post:
             removal = self._ask(

@@ -17,8 +17,9 @@ from vise_client.schemas.runs import RunView
 
 def run_actions(run: RunView) -> None:
     """Draw a button for each action that the run's state and its owner permit."""
+    owned = may_change(Owned.run, run.id)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if may_change(Owned.run, run.id):
+        if owned:
             _state_actions(run)
         if can_edit() and st.button(
             "Run again", icon=":material/content_copy:", help="Start a new run with the same spec and inputs."
@@ -35,6 +36,8 @@ def run_actions(run: RunView) -> None:
                 help="Open the launch page with this run's spec and inputs.",
             )
             link_to("compare", "Compare", {"run": str(run.id)}, help="Compare this run with other runs.")
+        if owned and run.state.final and st.button("Delete", icon=":material/delete:", type="tertiary"):
+            _delete_dialog(run)
 
 
 def _state_actions(run: RunView) -> None:
@@ -61,8 +64,6 @@ def _state_actions(run: RunView) -> None:
     ):
         vise.retry(run.id)
         st.rerun()
-    if state.final and st.button("Delete", icon=":material/delete:"):
-        _delete_dialog(run)
 
 
 @st.dialog("Delete this run?", width="large")

@@ -23,7 +23,9 @@ from .outbox import enqueue
 from .transition import HELD
 
 BATCH = 500
-"""Runs that one call handles."""
+"""Messages that one call writes again."""
+EXPIRED = 100
+"""Runs with an expired lease that one call handles: each takes some milliseconds, and all stay locked until the end."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class ReconcileResult:
     predictions_republished: int = 0
     locked: int = 0
     """Runs with an expired lease that could not be taken back, as another transaction has locked them."""
+    more: bool = False
+    """Whether further leases may have expired, for the next call."""
 
 
 HOLDERS = text(
@@ -67,6 +71,7 @@ def reconcile(
     a database holds it. ``settled``: workers have had time to renew their leases since the database came back.
     """
     requeued, failed, locked = _handle_expired_leases(db, retries) if settled else (0, 0, 0)
+    more = requeued + failed == EXPIRED
 
     def lost(queued: Sequence[UUID]) -> list[UUID]:
         return [] if in_broker is None else [each for each in queued if each not in in_broker][:BATCH]
@@ -83,7 +88,7 @@ def reconcile(
     db.execute(delete(Token).where(Token.expires_at < day_ago))
     db.execute(delete(LoginAttempt).where(LoginAttempt.at < day_ago))
     db.execute(delete(RequestKey).where(RequestKey.created_at < day_ago))
-    return ReconcileResult(requeued, failed, republished, timed_out, unclaimed, locked)
+    return ReconcileResult(requeued, failed, republished, timed_out, unclaimed, locked, more)
 
 
 def read_broker(
@@ -106,10 +111,10 @@ def _handle_expired_leases(db: Session, retries: RetryPolicy) -> tuple[int, int,
     requeued = failed = 0
     held = (Run.state.in_([s.value for s in HELD]), Run.kind == "stage", Run.lease_until < func.now())
     expired = db.scalars(
-        select(Run).where(*held).order_by(Run.id).limit(BATCH).with_for_update(skip_locked=True)
+        select(Run).where(*held).order_by(Run.id).limit(EXPIRED).with_for_update(skip_locked=True)
     ).all()
     locked = 0
-    if len(expired) < BATCH:
+    if len(expired) < EXPIRED:
         locked = (db.scalar(select(func.count()).select_from(Run).where(*held)) or 0) - len(expired)
     for run in expired:
         detail = f"the lease of {run.worker} expired"
