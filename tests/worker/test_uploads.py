@@ -125,6 +125,19 @@ def test_an_upload_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> N
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
+def test_an_upload_and_its_name_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    key = uploads.put(Storage(f"file://{tmp_path}"), b"x")
+    assert synced == [key, "uploads"]
+
+
 def test_the_sweep_drops_old_ones_that_no_queued_question_names(stored, cluster) -> None:
     storage, grow_old = stored
     assert uploads.sweep(cluster.sessions, storage) == 0

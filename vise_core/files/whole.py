@@ -35,13 +35,13 @@ def whole_file(target: Path, *, folder: Path | None = None, durable: bool = Fals
                 os.fsync(file.fileno())
         part.replace(target)
         if durable:
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
     finally:
         # Also after a rename to another name of the same file, which does nothing.
         part.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Have the names of a folder's files on the disk, where the file system can do so."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -22,6 +22,7 @@ from backend.store.database import Sessions
 from backend.store.registry.storage import Storage, StorageError
 from backend.store.registry.storage_away import responding
 from backend.store.serving.tables import Engagement, Prediction
+from vise_core.files.whole import sync_folder
 
 log = logging.getLogger("vise.uploads")
 ORPHAN_SECONDS = 3600.0
@@ -109,6 +110,7 @@ def _write(path: str, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        sync_folder(Path(path).parent)
     except BaseException:
         Path(path).unlink()
         raise
