@@ -93,6 +93,7 @@ def fill(vise: ViseClient, data_root: Path, *, recipe: bool) -> Content:
     ids["prediction"] = [view.id for view in predictions]
     ids["ablation"] = [ablation.id for ablation in vise.ablations()]
     ids["removal"] = [removal.id for removal in vise.removals().items]
+    ids["user"] = [user.id for user in vise.users()]
     ids.setdefault("engagement", [])
     of_runs = [vise.run_artifacts(run) for run in ids["run"][:20]]
     ids["artifact"] = [artifact.id for artifacts in of_runs for artifact in artifacts]

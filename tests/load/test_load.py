@@ -15,7 +15,7 @@ from tests.load.reads import DOWNLOADS, routes
 SOME = [UUID(int=1)]
 KINDS = (
     *("run", "artifact", "explorer", "dataset", "folder"),
-    *("model", "prediction", "engagement", "ablation", "removal"),
+    *("model", "prediction", "engagement", "ablation", "removal", "user"),
 )
 FULL = Content(dict.fromkeys(KINDS, SOME) | {"evaluation": SOME * 2}, ["Table 6"])
 WELL = [Sample(kind, kind, 0.01 * n) for kind in SHARES for n in range(20)]
