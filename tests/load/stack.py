@@ -86,7 +86,10 @@ class Site:
             below = {path.removeprefix(PREFIX): methods for path, methods in paths.items()}
             return clients.reader(vise, routes(below, self.content))
         if kind == "page load":
-            return clients.visitor(self.servers["page"], token, self.content.ids["run"])
+            # The page of a failed run shows its reason as an error, which a page that breaks shows too.
+            failed = self._failed()
+            shown = [run for run in self.content.ids["run"] if run not in failed]
+            return clients.visitor(self.servers["page"], token, shown)
         if kind == "prediction":
             return clients.predictor(vise, number)
         if kind == "metric write":
