@@ -148,7 +148,7 @@ SEND = {"picture": _picture, "archive": _archive, "checkpoint": _checkpoint, "po
 
 
 def _uploaded(vise: ViseClient, case: Case, data: bytes, faults: list[str], kind: Any) -> tuple[RunView, Any]:
-    view = vise.upload_dataset(case.name[:120], case.file, io.BytesIO(data), kind=kind)
+    view = vise.upload_dataset(f"{case.kind}: {case.name}"[:120], case.file, io.BytesIO(data), kind=kind)
     assert view.run_id is not None
     return _ended(vise, view.run_id, faults), view.id
 
