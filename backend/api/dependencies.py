@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
@@ -59,6 +59,10 @@ Db = Annotated[Session, Depends(get_db, scope="function")]
 ReadDb = Annotated[Session, Depends(get_reading, scope="function")]
 Config = Annotated[Settings, Depends(get_settings)]
 Store = Annotated[Storage, Depends(get_storage)]
+Offset = Annotated[int, Query(ge=0, le=100_000)]
+"""Items of a list that are left out before its first."""
+Limit = Annotated[int, Query(ge=1, le=1000)]
+"""Items of a list in one response at most."""
 
 
 def identify(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from frontend.components.confirm import confirm_or_keep
 from frontend.components.table import show_rows
 from frontend.formatting import plain, size
 from vise_client.schemas.derived import DeletionEffect, Derived, DerivedCount, DerivedItem
@@ -18,6 +19,12 @@ _LABELS = {
     DeletionEffect.marked: "Kept, and marked",
     DeletionEffect.kept: "Kept",
 }
+
+
+def confirm_deletion(label: str, derived: Derived, delete: Callable[[], object]) -> None:
+    """Draw what depends on a thing, and the buttons that delete and keep it; none deletes while something blocks it."""
+    derived_list(derived)
+    confirm_or_keep(label, delete, disabled=derived.blocked)
 
 
 def derived_list(derived: Derived) -> None:
@@ -42,9 +49,7 @@ def derived_list(derived: Derived) -> None:
                     "name": item.name,
                     "owner": item.owner,
                     "size": size(item.bytes) if item.bytes else None,
-                    "on deletion": "delete first"
-                    if item.effect is DeletionEffect.blocks
-                    else item.effect.value,
+                    "on deletion": item.effect.words,
                 }
                 for item in derived.items[:NAMED]
             ],

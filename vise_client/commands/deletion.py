@@ -39,10 +39,10 @@ def confirm(question: str, derived: Derived, *, yes: bool) -> None:
 
     for count in derived.counts:
         size = f", {count.bytes:,} bytes" if count.bytes else ""
-        say(f"{_words(count.effect):12}  {count.label}{size}")
+        say(f"{count.effect.words:12}  {count.label}{size}")
     if derived.items:
         rows = [
-            (item.kind, item.name, item.owner or "", str(item.id or ""), _words(item.effect))
+            (item.kind, item.name, item.owner or "", str(item.id or ""), item.effect.words)
             for item in derived.items[:NAMED]
         ]
         show_table(("kind", "name", "owner", "id", "on deletion"), rows)
@@ -60,7 +60,3 @@ def confirm(question: str, derived: Derived, *, yes: bool) -> None:
         raise ClientError("nothing was deleted: answer the question with y, or add --yes") from None
     if not agreed:
         raise typer.Exit(0)
-
-
-def _words(effect: str) -> str:
-    return "delete first" if effect == "blocks" else effect

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .app import command_group
+from .deletion import NAMED, Yes, confirm
 from .extras import require
 from .output import console, numbers, say, show_table
 
@@ -72,13 +73,11 @@ def list_formats() -> None:
 @models_app.command()
 def delete(
     name: Annotated[str, typer.Argument(help="Name or id of a model.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without a question.")] = False,
+    yes: Yes = False,
 ) -> None:
     """List what depends on a model, ask, and delete it with its predictions; the run that it was made from stays."""
     from vise_client.login import connect
     from vise_core.errors import BadInput
-
-    from .deletion import NAMED, confirm
 
     with connect() as vise:
         named = {model.name: model for model in vise.models(search=name)}

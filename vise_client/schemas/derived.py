@@ -22,6 +22,11 @@ class DeletionEffect(StrEnum):
     marked = "kept, marked"
     kept = "kept"
 
+    @property
+    def words(self) -> str:
+        """Return what a list of things shows beside one with this effect."""
+        return "delete first" if self is DeletionEffect.blocks else self.value
+
 
 class DerivedCount(ResponseBody):
     """How many things of one kind have the same effect."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from backend.api import needs
-from backend.api.dependencies import Db, Who
+from backend.api.dependencies import Db, Limit, Offset, Who
 from backend.store.accounts import deletion, users
 from backend.store.changes import check_expected
 from backend.store.errors import Conflict
@@ -28,8 +28,8 @@ router = APIRouter(tags=["accounts"])
 def list_users(
     db: Db,
     search: Annotated[str, Query(max_length=200, description="Part of the address.")] = "",
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Offset = 0,
+    limit: Limit = 1000,
 ) -> list[UserView]:
     """List the users by address."""
     rows = users.list_users(db, search=search, offset=offset, limit=limit)
@@ -67,8 +67,8 @@ def read_derived(
     user_id: UUID,
     db: Db,
     who: Who,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Offset = 0,
+    limit: Limit = 100,
 ) -> Derived:
     """List what a user has made, and what becomes of each when the user is deleted. Status 404 if no user has this id."""
     return derived(db, "user", user_id, who, offset=offset, limit=limit)

@@ -17,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.api import needs
-from backend.api.dependencies import Config, Db, Store, Who
+from backend.api.dependencies import Config, Db, Limit, Offset, Store, Who
 from backend.api.documented import problems
 from backend.api.errors import ApiProblem
 from backend.store.accounts import audit, quotas
@@ -58,8 +58,8 @@ def list_datasets(
     db: Db,
     search: Annotated[str, Query(max_length=200, description="Part of the name.")] = "",
     kind: DataKind | None = None,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Offset = 0,
+    limit: Limit = 1000,
 ) -> list[DatasetView]:
     """List the data sets by name, each with its newest version."""
     rows = datasets.list_datasets(db, search=search, kind=kind, offset=offset, limit=limit)
@@ -252,8 +252,8 @@ def read_derived(
     dataset_id: UUID,
     db: Db,
     who: Who,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Offset = 0,
+    limit: Limit = 100,
 ) -> Derived:
     """List what was made from a data set, and what becomes of each when the data set is deleted.
 

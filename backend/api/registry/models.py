@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api import needs, owners
-from backend.api.dependencies import Db, ReadDb, Store, Who
+from backend.api.dependencies import Db, Limit, Offset, ReadDb, Store, Who
 from backend.api.documented import problems
 from backend.store.changes import check_expected
 from backend.store.registry import artifacts, model_cards, models
@@ -25,8 +25,8 @@ def list_models(
     db: Db,
     search: Annotated[str, Query(max_length=200, description="Part of the name, method or backbone.")] = "",
     task: Annotated[str, Query(max_length=200)] = "",
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Offset = 0,
+    limit: Limit = 1000,
 ) -> list[ModelView]:
     """List the models, the default model first, then newest first."""
     rows = models.list_models(db, search=search, task=task, offset=offset, limit=limit)
@@ -105,8 +105,8 @@ def read_derived(
     model_id: UUID,
     db: Db,
     who: Who,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Offset = 0,
+    limit: Limit = 100,
 ) -> Derived:
     """List what depends on a model, and what becomes of each when the model is deleted. Status 404 if no model has this id."""
     return derived(db, "model", model_id, who, offset=offset, limit=limit)

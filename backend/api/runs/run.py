@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api import needs, owners
-from backend.api.dependencies import Db, Who
+from backend.api.dependencies import Db, Limit, Offset, Who
 from backend.store.changes import check_expected
 from backend.store.runs import delete, logs
 from backend.store.runs.lineage import lineage
@@ -61,8 +61,8 @@ def read_derived(
     run_id: UUID,
     db: Db,
     who: Who,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Offset = 0,
+    limit: Limit = 100,
 ) -> Derived:
     """List what depends on a run, and what becomes of each when the run is deleted; for those who may delete it.
 

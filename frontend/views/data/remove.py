@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.components.confirm import confirm_or_keep
-from frontend.components.derived import NAMED, derived_list
+from frontend.components.derived import NAMED, confirm_deletion
 from frontend.formatting import plain
 from frontend.session import client, show_errors
 from vise_client.schemas.datasets import DatasetView
@@ -25,10 +24,9 @@ def _dialog(data_set: DatasetView) -> None:
             f"This removes the entry **{plain(data_set.name)}** and its list of versions. {data_set.what_removal_does} "
             "Each run keeps the name and the version of the data that it read."
         )
-        derived_list(derived)
 
         def remove() -> None:
             client().delete_dataset(data_set.id)
             st.query_params.clear()
 
-        confirm_or_keep("Remove data set", remove, disabled=derived.blocked)
+        confirm_deletion("Remove data set", derived, remove)

@@ -6,8 +6,7 @@ from uuid import UUID
 
 import streamlit as st
 
-from frontend.components.confirm import confirm_or_keep
-from frontend.components.derived import NAMED, derived_list
+from frontend.components.derived import NAMED, confirm_deletion
 from frontend.components.layout import link_to
 from frontend.components.run_rows import run_link
 from frontend.formatting import plain, size, user_markdown
@@ -84,10 +83,9 @@ def _delete_dialog(model: ModelView) -> None:
         st.write(
             f"This deletes **{plain(model.name)}** and its predictions. The run that it was made from is kept."
         )
-        derived_list(derived)
 
         def delete() -> None:
             client().delete_model(model.id)
             st.query_params.clear()
 
-        confirm_or_keep("Delete model", delete, disabled=derived.blocked)
+        confirm_deletion("Delete model", derived, delete)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.components.confirm import confirm_or_keep
-from frontend.components.derived import NAMED, derived_list
+from frontend.components.derived import NAMED, confirm_deletion
 from frontend.components.layout import link_to
 from frontend.formatting import plain
 from frontend.session import can_edit, client, may_change, show_errors
@@ -71,10 +70,9 @@ def _delete_dialog(run: RunView) -> None:
     with show_errors():
         derived = client().run_derived(run.id, limit=NAMED)
         st.write(f"This deletes **{plain(run.name)}** for good, with its artifacts, curves and log.")
-        derived_list(derived)
 
         def delete() -> None:
             client().delete_run(run.id)
             st.query_params.clear()
 
-        confirm_or_keep("Delete run", delete, disabled=derived.blocked)
+        confirm_deletion("Delete run", derived, delete)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from frontend.components.confirm import confirm_or_keep
-from frontend.components.derived import NAMED, derived_list
+from frontend.components.derived import NAMED, confirm_deletion
 from frontend.components.paging import paged_list
 from frontend.formatting import plain
 from frontend.session import client, current_user, last_shown, show_errors
@@ -66,8 +65,7 @@ def _delete_dialog(user: UserView) -> None:
     )
     with show_errors():
         derived = client().user_derived(user.id, limit=NAMED)
-        derived_list(derived)
-        confirm_or_keep("Delete user", lambda: client().delete_user(user.id), disabled=derived.blocked)
+        confirm_deletion("Delete user", derived, lambda: client().delete_user(user.id))
 
 
 def _role_form(user: UserView, shown: dict[str, str]) -> None:
