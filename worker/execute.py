@@ -33,13 +33,12 @@ from vise_core.errors import ViseError
 from .child import CRASHED, DISK, DONE, FAILED, OUTCOME, STOPPED, child_main
 from .context import SHORTEST_PAUSE, Context, get_context
 from .guardian import RESUME, SUSPEND
-from .inputs import Interrupted, prepare, until_set
+from .inputs import POLL_SECONDS, Interrupted, prepare, prepare_until
 from .reporter import LOST
 from .stage_process import PROCESSES, SERVER_DIED, Lease, TimeLimits, death, kill
 from .telemetry import watch
 
 log = logging.getLogger("vise.worker")
-POLL_SECONDS = 0.1
 STDERR = "stderr.txt"
 RECORD_SECONDS = 4.0
 """Time to record the end of a run when this worker shuts down: the stage cannot use it up to save its state."""
@@ -172,11 +171,13 @@ def _supervise(
 
     def gives_up(passes: StorageAway) -> bool:
         # Another worker may have room on its disk.
-        return passes.full or lease.lost.is_set() or lease.requested is not None
+        return passes.full or lease.ended()
 
     try:
-        task = until_set(
-            stopping, lambda: context.store(lambda: prepare(context, claim, workspace), gives_up, stopping)
+        task = prepare_until(
+            lambda: stopping.is_set() or lease.ended(),
+            lambda: context.store(lambda: prepare(context, claim, workspace), gives_up, stopping),
+            workspace,
         )
     except (StorageAway, Interrupted) as reason:
         current.record_until = time.monotonic() + RECORD_SECONDS
@@ -216,29 +217,26 @@ def _watch_over(
     """
     settings = context.settings
     limits = TimeLimits(claim.max_hours or settings.max_run_hours, settings.silent_minutes, workspace)
-    stopped_at: float | None = None
     exceeded: str | None = None
-    suspended = False
     while child.exitcode is None:
         if lease.lost.is_set():
             raise StaleToken(f"run {claim.run_id}: the lease has expired")
         if stopping.is_set() and lease.late():
             raise DatabaseAway("killed, as the database does not respond and this worker shuts down")
+        suspended = limits.suspended_at is not None
         if lease.overdue() is not suspended:
             # Another worker may run it now. If none does, the run goes on once the lease is renewed.
-            suspended = not suspended
-            log.warning("run %s is %s", claim.run_id, "suspended" if suspended else "resumed")
-            os.kill(int(child.pid or 0), SUSPEND if suspended else RESUME)
-            (limits.suspend if suspended else limits.resume)()
-        if not suspended:
-            exceeded = exceeded or limits.exceeded()
-        if stopped_at is None and (stopping.is_set() or lease.requested is not None or exceeded):
+            log.warning("run %s is %s", claim.run_id, "resumed" if suspended else "suspended")
+            os.kill(int(child.pid or 0), RESUME if suspended else SUSPEND)
+            (limits.resume if suspended else limits.suspend)()
+        exceeded = exceeded or limits.exceeded()
+        if limits.stopped_at is None and (stopping.is_set() or lease.requested is not None or exceeded):
             child.terminate()
-            stopped_at = time.monotonic()
+            limits.stopped_at = time.monotonic()
         grace = settings.cancel_grace_seconds
         if stopping.is_set():
             grace -= min(RECORD_SECONDS, grace / 4)
-        if stopped_at is not None and time.monotonic() - stopped_at > grace:
+        if limits.grace_is_over(grace):
             kill(child)
         time.sleep(POLL_SECONDS)
     return exceeded

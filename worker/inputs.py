@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -26,31 +25,37 @@ from vise_core.specs.recipes.inputs import InputRef
 from .child import ChildTask
 from .context import Context
 
-T = TypeVar("T")
 POLL_SECONDS = 0.1
 
 
 class Interrupted(Exception):
-    """This worker shuts down while inputs are fetched."""
+    """The run is stopped, or this worker, while inputs are fetched."""
 
 
-def until_set(stopping: threading.Event, use: Callable[[], T]) -> T:
-    """Return what ``use`` returns. Raises its error, and Interrupted once ``stopping`` is set.
+def prepare_until(
+    stopped: Callable[[], bool], prepare: Callable[[], ChildTask], workspace: Path
+) -> ChildTask:
+    """Return what ``prepare`` returns. Raises its error, and Interrupted once ``stopped`` returns true.
 
-    ``use`` runs in a thread, which is then left behind: a large file or a storage that hangs must not keep the run.
+    ``prepare`` runs in a thread, which is then left behind: a large file or a storage that hangs must not hold the run.
+    What the thread still writes to the workspace is removed when it ends.
     """
-    future: Future[T] = Future()
+    future: Future[ChildTask] = Future()
+    left_behind = threading.Event()
 
     def work() -> None:
         try:
-            future.set_result(use())
+            future.set_result(prepare())
         except BaseException as error:
             future.set_exception(error)
+        if left_behind.is_set():
+            shutil.rmtree(workspace, ignore_errors=True)
 
     threading.Thread(target=work, name="inputs", daemon=True).start()
     while not wait([future], POLL_SECONDS).done:
-        if stopping.is_set():
-            raise Interrupted("this worker shuts down")
+        if stopped():
+            left_behind.set()
+            raise Interrupted("stopped while its inputs were fetched")
     return future.result()
 
 

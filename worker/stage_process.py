@@ -48,6 +48,10 @@ class Lease:
         self.requested: RunState | None = None
         self.seconds, self.renewed_at = seconds, time.monotonic()
 
+    def ended(self) -> bool:
+        """Return whether the run is to stop, or is no longer this worker's."""
+        return self.lost.is_set() or self.requested is not None
+
     def overdue(self) -> bool:
         """Return whether another worker may have claimed the run meanwhile."""
         return time.monotonic() - self.renewed_at > self.seconds
@@ -59,7 +63,10 @@ class Lease:
 
 @dataclass
 class TimeLimits:
-    """How long one attempt of a run may take, and how long its stage may report nothing; 0: no limit."""
+    """How long one attempt of a run may take, and how long its stage may report nothing; 0: no limit.
+
+    ``stopped_at``: when the stage was told to stop. ``suspended_at``: since when it is suspended, which no limit counts.
+    """
 
     hours: float
     silent_minutes: float
@@ -67,6 +74,8 @@ class TimeLimits:
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
+        self.stopped_at: float | None = None
+        self.suspended_at: float | None = None
         self.note_activity()
 
     def note_activity(self) -> None:
@@ -79,11 +88,24 @@ class TimeLimits:
 
     def resume(self) -> None:
         """Count time again."""
-        self.began += time.monotonic() - self.suspended_at
+        assert self.suspended_at is not None
+        lasted = time.monotonic() - self.suspended_at
+        self.suspended_at = None
+        self.began += lasted
+        if self.stopped_at is not None:
+            self.stopped_at += lasted
         self.note_activity()
+
+    def grace_is_over(self, seconds: float) -> bool:
+        """Return whether the stage was told to stop more than ``seconds`` ago."""
+        if self.stopped_at is None or self.suspended_at is not None:
+            return False
+        return time.monotonic() - self.stopped_at > seconds
 
     def exceeded(self) -> str | None:
         """Return why the run is to end; None within the limits."""
+        if self.suspended_at is not None:
+            return None
         if self.hours and time.monotonic() - self.began > 3600 * self.hours:
             return f"it ran for longer than its time limit of {self.hours:g} h"
         silent = time.time() - (self.workspace / ACTIVITY).stat().st_mtime

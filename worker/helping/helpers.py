@@ -18,8 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.store.errors import in_words
 from backend.store.runs.states.helpers import token_to_help
 from worker.context import Context, get_context
-from worker.execute import POLL_SECONDS, CurrentRun
+from worker.execute import CurrentRun
 from worker.guardian import guard
+from worker.inputs import POLL_SECONDS
 from worker.stage_process import PROCESSES, kill
 
 from .board import board_of

@@ -9,8 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from backend.settings import Settings
-from backend.store.database import SHORT, connect, session_factory
+from backend.store.database import SHORT, Limits
 from backend.store.registry import dataset_versions
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Dataset, DatasetRead, Upload
@@ -25,17 +24,8 @@ IDLE_SECONDS, SLOW_SECONDS = 0.3, 1.2
 
 
 @pytest.fixture
-def context(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[Context]:
-    settings = Settings(
-        database_url=database_url,
-        broker_url=broker_url,
-        storage_url=f"file://{tmp_path / 'storage'}",
-        home=tmp_path,
-        data_root=tmp_path / "data",
-    )
-    engine = connect(database_url, limits=replace(SHORT, idle_in_transaction=IDLE_SECONDS))
-    yield Context(settings, session_factory(engine), Storage(settings.storage_url), "w")
-    engine.dispose()
+def limits() -> Limits:
+    return replace(SHORT, idle_in_transaction=IDLE_SECONDS)
 
 
 def claim(context: Context, stage: str, inputs: dict[str, dict[str, str]]) -> Claim:

@@ -3,18 +3,16 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from backend.settings import Settings
-from backend.store.database import SHORT, connect, session_factory
-from backend.store.registry.storage import Storage
 from backend.store.runs import logs
 from backend.store.runs.create import create_run
 from backend.store.runs.read import view_run
+from backend.store.runs.states.cancel import request_cancel
+from backend.store.runs.states.lease import Claim
 from tests.faults.cluster import Cluster
 from vise_client.schemas.launch import RunCreate
 from vise_client.schemas.run_states import RunState
@@ -59,43 +57,49 @@ def test_the_end_of_a_stage_that_saved_for_long_is_recorded_though_the_database_
     assert (run.state, run.attempt, run.reason) == (RunState.queued, 0, "first is shutting down")
 
 
-@pytest.fixture
-def context(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[Context]:
-    settings = Settings(
-        database_url=database_url,
-        broker_url=broker_url,
-        storage_url=f"file://{tmp_path / 'storage'}",
-        home=tmp_path,
-    )
-    engine = connect(database_url, limits=SHORT)
-    yield Context(settings, session_factory(engine), Storage(settings.storage_url), "w")
-    engine.dispose()
+class Fetching:
+    """Inputs that take long to fetch, and of which a file comes late."""
 
+    def __init__(self) -> None:
+        self.began, self.goes_on = threading.Event(), threading.Event()
 
-def test_a_run_whose_inputs_take_long_to_fetch_is_released_at_once(
-    context: Context, stages_of_tests: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fetching, goes_on, stopping = threading.Event(), threading.Event(), threading.Event()
-
-    def prepare(*_: object) -> None:
-        fetching.set()
-        goes_on.wait(60)
+    def prepare(self, context: Context, claim: Claim, workspace: Path) -> None:
+        self.workspace, self.thread = workspace, threading.current_thread()
+        self.began.set()
+        self.goes_on.wait(60)
+        workspace.mkdir(parents=True)
+        (workspace / "late.tar").write_bytes(b"late")
         raise AssertionError("no stage may start any more")
 
-    monkeypatch.setattr(execute, "prepare", prepare)
+
+@pytest.mark.parametrize("why", ["shut down", "cancelled"])
+def test_a_run_whose_inputs_take_long_to_fetch_is_stopped_at_once(
+    context: Context, stages_of_tests: None, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    fetching, stopping = Fetching(), threading.Event()
+    monkeypatch.setattr(execute, "prepare", fetching.prepare)
     monkeypatch.setattr(execute, "get_context", lambda: context)
     with context.sessions.begin() as db:
         run_id: UUID = create_run(db, RunCreate(stage="count", spec={}), None).id
     thread = threading.Thread(target=execute.execute, args=(run_id, stopping, Heartbeat()))
     thread.start()
     try:
-        assert fetching.wait(20)
-        stopping.set()
-        thread.join(5)
+        assert fetching.began.wait(20)
+        if why == "shut down":
+            stopping.set()
+        else:
+            with context.sessions.begin() as db:
+                request_cancel(db, run_id)
+        thread.join(context.settings.lease_seconds / 2 + 3)
         assert not thread.is_alive()
     finally:
-        goes_on.set()
+        fetching.goes_on.set()
         thread.join()
     with context.sessions() as db:
         run = view_run(db, run_id)
-    assert (run.state, run.attempt, run.reason) == (RunState.queued, 0, "w is shutting down")
+    if why == "shut down":
+        assert (run.state, run.attempt, run.reason) == (RunState.queued, 0, "w is shutting down")
+    else:
+        assert run.state is RunState.cancelled
+    fetching.thread.join(20)
+    assert not fetching.workspace.exists(), "what came late is removed"

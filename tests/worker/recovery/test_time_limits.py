@@ -92,6 +92,8 @@ def test_time_in_which_the_stage_is_suspended_does_not_count(tmp_path: Path) -> 
     os.utime(tmp_path / ACTIVITY, (ago, ago))
     limits.suspend()
     # An hour later.
+    assert limits.suspended_at is not None
+    assert limits.exceeded() is None
     limits.began -= 3600
     limits.suspended_at -= 3600
     os.utime(tmp_path / ACTIVITY, (ago - 3600, ago - 3600))
@@ -99,6 +101,22 @@ def test_time_in_which_the_stage_is_suspended_does_not_count(tmp_path: Path) -> 
     assert limits.exceeded() is None
     limits.began -= 601
     assert "time limit of 1 h" in str(limits.exceeded())
+
+
+def test_time_in_which_a_stage_that_was_told_to_stop_is_suspended_does_not_count(tmp_path: Path) -> None:
+    limits = TimeLimits(hours=0, silent_minutes=0, workspace=tmp_path)
+    assert not limits.grace_is_over(20)
+    limits.stopped_at = time.monotonic() - 10
+    limits.suspend()
+    # An hour later.
+    assert limits.suspended_at is not None
+    limits.stopped_at -= 3600
+    limits.suspended_at -= 3600
+    assert not limits.grace_is_over(20)
+    limits.resume()
+    assert not limits.grace_is_over(20)
+    limits.stopped_at -= 11
+    assert limits.grace_is_over(20)
 
 
 @pytest.mark.parametrize("age", [0, 1e9])
