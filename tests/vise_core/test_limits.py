@@ -11,15 +11,19 @@ import pytest
 from vise_core import limits
 from vise_core.data import fetch, survey
 from vise_core.errors import BadInput
+from vise_core.evaluate import stage
 from vise_core.limits import limited
 from vise_core.models import import_stage
 from vise_core.posts import ingest
 from vise_core.reporter import NullReporter
+from vise_core.specs.evaluate import EvaluateSpec
+from vise_core.specs.evaluation.setups import RandomWeights
 from vise_core.specs.fetch import FetchSpec
 from vise_core.specs.import_weights import ImportSpec
 from vise_core.specs.ingest import IngestSpec
 from vise_core.specs.posts.sources import JsonlSource
 from vise_core.specs.survey import SurveySpec
+from vise_core.specs.tasks.kinds import FolderTask
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 KINDS = (resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
@@ -101,7 +105,7 @@ def _endless(*_: object, **__: object) -> None:
     ("read", "seconds", "reason"),
     [(_take_memory, 60.0, "2,048 MB of memory"), (_endless, 0.0, "0 s of processor time")],
 )
-def test_surveys_and_ingest_read_within_limits(
+def test_surveys_ingest_and_evaluations_read_within_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[..., None], seconds: float, reason: str
 ) -> None:
     monkeypatch.setattr(limits, "DATA_SECONDS", seconds)
@@ -118,6 +122,10 @@ def test_surveys_and_ingest_read_within_limits(
     monkeypatch.setattr(survey, "task_of", read)
     with pytest.raises(BadInput, match=f"reading it takes more than {reason}"):
         survey.run(SurveySpec(kind="images"), {"dataset": folder}, tmp_path / "w", NullReporter())
+    monkeypatch.setattr(stage, "open_task", read)
+    evaluation = EvaluateSpec(task=FolderTask(), weights=RandomWeights(backbone="resnet18"))
+    with pytest.raises(BadInput, match=f"reading it takes more than {reason}"):
+        stage.run(evaluation, {"dataset": folder}, tmp_path / "w", NullReporter())
 
 
 def test_large_sets_may_take_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

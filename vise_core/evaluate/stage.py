@@ -14,6 +14,7 @@ from vise_core.files.hashing import file_digests
 from vise_core.formats.checkpoint import read_checkpoint_card, row_of
 from vise_core.integrity.cache import default_cache
 from vise_core.integrity.evaluation import check_evaluation, log_checks
+from vise_core.limits import limited_data
 from vise_core.models import checkpoint
 from vise_core.models import weights as catalogue
 from vise_core.models.backbones import Backbone, build_backbone
@@ -104,7 +105,8 @@ def _read_task(
     spec: EvaluateSpec, dataset: Path, state: SavedState, reporter: Reporter
 ) -> tuple[LabelledImages, list[Split]]:
     """Return the task's images and splits. Raises BadInput where the task cannot be evaluated."""
-    images, missing = open_task(spec.task, dataset)
+    with limited_data(path for path in dataset.rglob("*") if path.is_file()):
+        images, missing = open_task(spec.task, dataset)
 
     def unreadable() -> list[Problem]:
         if state.facts or images is None:  # A resumed run has read the images.
