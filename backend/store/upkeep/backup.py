@@ -28,6 +28,7 @@ from backend.store.database import (
 )
 from backend.store.locks import BACKUP_LOCK
 from backend.store.registry.storage import Storage, StorageError
+from backend.store.schema import revisions
 from vise_core.files.hashing import file_sha256
 
 from . import rows
@@ -58,7 +59,7 @@ _IMAGES = """
 def back_up(database_url: str, storage: Storage, target: Path) -> Manifest:
     """Back up into a new folder, which appears when it is complete.
 
-    Raises BackupError if ``target`` holds anything, or the database has no tables of ours.
+    Raises BackupError if ``target`` holds anything, or the database does not have the tables of this version.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupError(f"{target} exists already: name a new folder")
@@ -69,6 +70,11 @@ def back_up(database_url: str, storage: Storage, target: Path) -> Manifest:
         with rows.snapshot(database_url) as connection:
             created_at = datetime.now(UTC)
             revision, tables = rows.copy_out(connection, part)
+            if revision != revisions()[0]:
+                raise BackupError(
+                    f"the database has revision {revision}, and this version needs {revisions()[0]}: back up with the "
+                    "version that made it, or run `vise migrate` first"
+                )
             named = _named_files(connection, storage)
         files, missing = _copy_files(storage, named, part)
         _require_held(lock)

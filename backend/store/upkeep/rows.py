@@ -61,7 +61,10 @@ def copy_out(connection: psycopg.Connection[Any], folder: Path) -> tuple[str, li
 
     Raises BackupError if the database has no tables of ours.
     """
-    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
     if row is None:
         raise BackupError("the database has no tables of VisE Studio: run `vise migrate`")
     (folder / DATABASE).mkdir()
