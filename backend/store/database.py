@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass, replace
@@ -132,6 +133,17 @@ def listen(url: str, channel: str) -> BoundedConnection:
     connection = open_connection(SHORT, plain_url(url), autocommit=True, **SHORT.arguments())
     connection.response_seconds = SHORT.ping
     connection.execute(f"LISTEN {channel}".encode())
+    return connection
+
+
+async def listen_async(url: str, channel: str) -> psycopg.AsyncConnection[Any]:
+    """Return the same for an event loop, which has to bound its waits for a response itself."""
+    connection = await psycopg.AsyncConnection.connect(plain_url(url), autocommit=True, **LIMITS.arguments())
+    try:
+        await asyncio.wait_for(connection.execute(f"LISTEN {channel}".encode()), LIMITS.ping)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 
