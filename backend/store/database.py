@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from dataclasses import dataclass, replace
@@ -137,13 +136,9 @@ def listen(url: str, channel: str) -> BoundedConnection:
 
 
 async def listen_async(url: str, channel: str) -> psycopg.AsyncConnection[Any]:
-    """Return the same for an event loop, which has to bound its waits for a response itself."""
+    """Return the same for an event loop. Its caller has to bound its waits for a response."""
     connection = await psycopg.AsyncConnection.connect(plain_url(url), autocommit=True, **LIMITS.arguments())
-    try:
-        await asyncio.wait_for(connection.execute(f"LISTEN {channel}".encode()), LIMITS.ping)
-    except BaseException:
-        await connection.close()
-        raise
+    await connection.execute(f"LISTEN {channel}".encode())
     return connection
 
 

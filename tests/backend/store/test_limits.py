@@ -167,6 +167,16 @@ def test_a_connection_cut_in_silence_while_idle_is_replaced(database_url: str) -
         engine.dispose()
 
 
+def test_a_listener_does_not_wait_for_ever(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "SHORT", SHORT)
+    with before(database_url) as (through, proxy):
+        proxy.on_request = lambda data: b"LISTEN" in data and proxy.set("half-open") is not None
+        began = time.monotonic()
+        with pytest.raises(psycopg.OperationalError, match=r"no response within 0\.5 s"):
+            listen(through, "x")
+        assert seconds(began) < 3
+
+
 def test_an_error_that_would_come_again_is_no_reason_to_wait(engine) -> None:
     statements = [
         "SELECT 1 / 0",
