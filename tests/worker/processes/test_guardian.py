@@ -110,7 +110,10 @@ def test_a_stage_ends_with_a_guardian_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_no_stage_begins_without_a_worker(tmp_path: Path) -> None:
-    code = "from worker.guardian import guard; guard(lambda: print('began') or 0, {})"
+    code = (
+        "import os; from worker.guardian import guard; "
+        "guard(lambda: print('began', flush=True) or 0, dict(os.environ))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
