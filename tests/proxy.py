@@ -6,7 +6,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -149,3 +149,16 @@ def before(url: str) -> Iterator[tuple[str, Proxy]]:
         yield through, proxy
     finally:
         proxy.close()
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """A port of 127.0.0.1 to which no connection is ever made, as of a host that drops all packets."""
+    with ExitStack() as sockets:
+        server = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        # Nobody accepts: the kernel drops what comes once its queue is full.
+        for _ in range(3):
+            client = sockets.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]

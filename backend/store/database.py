@@ -136,6 +136,13 @@ def listen(url: str, channel: str) -> BoundedConnection:
     return connection
 
 
+async def listen_async(url: str, channel: str) -> psycopg.AsyncConnection[Any]:
+    """Return the same for an event loop. Its caller has to bound its waits for a response."""
+    connection = await psycopg.AsyncConnection.connect(plain_url(url), autocommit=True, **LIMITS.arguments())
+    await connection.execute(f"LISTEN {channel}".encode())
+    return connection
+
+
 def connect(url: str, *, pool_size: int = 5, limits: Limits = LIMITS) -> Engine:
     """Return an engine whose pool replaces connections that died, so that a restarted database causes no error."""
     engine = create_engine(

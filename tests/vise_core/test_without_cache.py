@@ -13,14 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core.caching import CacheImpl
 
 import vise_core
 from vise_core.files import cache_folder
 from vise_core.files.cache_folder import cache_or_temporary, cache_subfolder
 from vise_core.files.download import Progress
+from vise_core.kernels import _Implementation
 from vise_core.models import weights
 
 PACKAGE = Path(vise_core.__file__).parent
+OUR_PLACES = [each for each in _Implementation._locator_classes if each not in CacheImpl._locator_classes]
+"""Where kernels look for machine code beside Numba's own places."""
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
 STAGES = """
@@ -155,9 +159,7 @@ def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_machine_code_goes_to_our_cache_folder_if_numba_has_no_place(
     twice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vise_core.kernels import _CacheFolderLocator
-
-    monkeypatch.setattr("vise_core.kernels._Implementation._locator_classes", [_CacheFolderLocator])
+    monkeypatch.setattr("vise_core.kernels._Implementation._locator_classes", OUR_PLACES)
     monkeypatch.setenv("VISE_CACHE", str(tmp_path / "cache"))
     assert twice()(21) == 42
     (machine_code,) = (tmp_path / "cache" / "kernels").rglob("*.nbc")
@@ -173,12 +175,10 @@ def test_machine_code_goes_to_our_cache_folder_if_numba_has_no_place(
 def test_a_full_disk_costs_a_compilation(
     twice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from vise_core.kernels import _CacheFolderLocator
-
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vise_core.kernels._Implementation._locator_classes", [_CacheFolderLocator])
+    monkeypatch.setattr("vise_core.kernels._Implementation._locator_classes", OUR_PLACES)
     monkeypatch.setenv("VISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
     assert twice()(21) == 42

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Barrier, Thread
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape, unescape
 
@@ -21,6 +21,7 @@ class Bucket:
     """Of the bucket named ``bucket`` by key: ``objects``, the bytes, and ``written``, when that was (Unix time).
 
     ``requests``: the methods of all requests; ``parts``: by key when an upload in parts began, whose id is ``u``.
+    ``together``: each request to an object waits until so many others wait too.
     """
 
     endpoint: str = ""
@@ -28,6 +29,7 @@ class Bucket:
     written: dict[str, float] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     parts: dict[str, float] = field(default_factory=dict)
+    together: Barrier = field(default_factory=lambda: Barrier(1))
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def serving() -> Iterator[Bucket]:
 
     class Answers(_Answers):
         objects, written, requests = bucket.objects, bucket.written, bucket.requests
-        parts = bucket.parts
+        parts, bucket_served = bucket.parts, bucket
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.daemon_threads = True
@@ -58,11 +60,14 @@ class _Answers(BaseHTTPRequestHandler):
     written: dict[str, float]
     requests: list[str]
     parts: dict[str, float]
+    bucket_served: Bucket
 
     def parse_request(self) -> bool:
         if not super().parse_request():
             return False
         self.requests.append(self.command)
+        if self._key and "?" not in self.path:
+            self.bucket_served.together.wait(20)
         if unquote(urlsplit(self.path).path).lstrip("/").partition("/")[0] == "bucket":
             return True
         self._body()

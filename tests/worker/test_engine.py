@@ -1,5 +1,7 @@
 """Runs through real Celery workers, and what becomes of them when processes are killed."""
 
+import base64
+import json
 import os
 import signal
 import time
@@ -48,6 +50,8 @@ def test_a_message_lost_with_the_broker_s_memory_is_sent_again(running, broker_u
     behind = running.create(spec={"steps": 2, "pause": 0})
     time.sleep(1)
     with redis.Redis.from_url(broker_url) as broker:
+        bodies = [base64.b64decode(json.loads(message)["body"]) for message in broker.lrange("cpu", 0, -1)]
+        assert any(str(behind).encode() in body for body in bodies), "a busy worker leaves it to the others"
         broker.flushall()
     assert running.wait_final(behind).state is RunState.succeeded
 
@@ -64,6 +68,10 @@ def test_cancel_saves_the_state_and_retry_goes_on_from_there(running) -> None:
     assert run.state is RunState.succeeded
     assert run.result["started_at_step"] >= 3
     assert running.points(run_id) == EXPECTED
+    until = time.monotonic() + 20
+    while [*running.storage.files(f"checkpoints/{run_id}"), *running.folder.glob(f"work/{run_id}-*")]:
+        assert time.monotonic() < until, "its worker removes its states and its workspace, without any sweep"
+        time.sleep(0.05)
 
 
 def test_a_paused_run_rests_without_a_worker_and_goes_on_from_there(running) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from backend.settings import Settings
 from backend.store.database import connect, session_factory
 from backend.store.metrics.tables import MetricPoint
 from backend.store.registry.storage import Storage
+from backend.store.registry.storage_away import StorageAway
 from tests.worker.held_run import hold_run
 from worker import reporter as module
 from worker.context import Context
@@ -48,3 +51,30 @@ def test_a_stage_that_tells_points_faster_than_they_are_written_waits(
     reporter.metrics(1000, {"loss": 1.0})
     reporter.close()
     assert written(here, run_id) == 2001
+
+
+def test_a_stage_that_waits_for_a_server_is_not_silent(
+    held, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NOTED_SECONDS", 0)
+    here, run_id, token = held
+    activity = tmp_path / "activity"
+    reporter = StoreReporter(here, run_id, token, activity)
+    tries: list[int] = []
+
+    def wait(_: object = None) -> None:
+        """Fail at first, as while the server is away."""
+        assert activity.exists(), "each try is noted"
+        activity.unlink()
+        tries.append(1)
+        if len(tries) % 2:
+            raise (
+                StorageAway("away", full=False)
+                if len(tries) == 1
+                else OperationalError("", {}, psycopg.OperationalError())
+            )
+
+    reporter._store(wait)
+    reporter._write(wait)
+    assert len(tries) == 4
+    reporter.close()

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import psycopg
 
-from backend.store.database import LIMITS, plain_url
+from backend.store.database import LIMITS, listen_async
 from backend.store.serving.predictions import DONE_CHANNEL
 
 log = logging.getLogger("vise.listener")
@@ -48,7 +48,7 @@ class PredictionListener:
     @asynccontextmanager
     async def listen(self, url: str) -> AsyncIterator[None]:
         """Listen to the database at this URL as long as the block runs."""
-        task = asyncio.create_task(self._listen(plain_url(url)))
+        task = asyncio.create_task(self._listen(url))
         try:
             yield
         finally:
@@ -59,9 +59,7 @@ class PredictionListener:
     async def _listen(self, url: str) -> None:
         while True:
             try:
-                connecting = psycopg.AsyncConnection.connect(url, autocommit=True, **LIMITS.arguments())
-                async with await connecting as connection:
-                    await connection.execute(f"LISTEN {DONE_CHANNEL}")
+                async with await listen_async(url, DONE_CHANNEL) as connection:
                     while True:
                         async for notice in connection.notifies(timeout=PING_SECONDS):
                             for loop, event in list(self._waiting.get(notice.payload, ())):

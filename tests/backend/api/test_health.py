@@ -11,11 +11,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from backend.api.app import PREFIX, create_app
+from backend.api.monitor import RESPONSE_SECONDS, Monitor
 from backend.settings import Settings
 from backend.store.database import connect, session_factory
+from backend.store.registry.storage import Storage, StorageError
 from backend.store.registry.storage_away import StorageAway, responding
 from backend.store.runs import workers
-from tests.proxy import before
+from tests.proxy import before, black_hole
 
 
 def beat(url: str) -> None:
@@ -139,6 +141,28 @@ def test_a_bucket_that_lets_nobody_in_is_not_ready(
     with TestClient(app) as api:
         status, problems = ask(api, "ready")
     assert (status, problems) == (503, {"storage": "the storage cannot be written and read"})
+
+
+def test_a_storage_that_returns_other_bytes_is_not_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage("memory://other")
+    monkeypatch.setattr(storage.fs, "cat_file", lambda _: b"other")
+    with pytest.raises(StorageError, match="differs from what was written"):
+        storage.probe()
+
+
+@pytest.mark.parametrize("away", ["stall", "dropped packets"])
+def test_a_check_of_the_broker_ends_by_itself(settings: Settings, away: str) -> None:
+    """One that never ended would be the last."""
+    with before(settings.broker_url) as (through, proxy), black_hole() as port:
+        proxy.set("stall")
+        url = through if away == "stall" else f"redis://127.0.0.1:{port}/0"
+        monitor = Monitor(settings.model_copy(update={"broker_url": url}), Storage(settings.storage_url))
+        began = time.monotonic()
+        (broker,) = monitor._check_broker()
+        assert (broker.ok, time.monotonic() - began < RESPONSE_SECONDS) == (False, True)
+        monitor.close()
 
 
 def test_storage_without_credentials_counts_as_away() -> None:

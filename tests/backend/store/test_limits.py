@@ -1,7 +1,12 @@
 """No connection to the database waits for ever, and none holds a lock for ever."""
 
+import asyncio
+import os
+import re
+import socket
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -9,10 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backend.store.database import LIMITS, connect, listen
+from backend.api.monitor import BRIEF
+from backend.store import database
+from backend.store.database import LIMITS, Limits, connect, listen, listen_async
 from backend.store.errors import in_words, is_transient
 from tests.proxy import before
 
+ROOT = Path(__file__).parents[3]
 SHORT = replace(LIMITS, connect=2, ping=0.5, statement=1, lock=0.5, idle_in_transaction=1, pool=0.5)
 
 
@@ -27,17 +35,65 @@ def seconds(since: float) -> float:
     return time.monotonic() - since
 
 
-@pytest.mark.parametrize("url", ["database_url", "through"])
-def test_every_kind_of_connection_has_every_limit(database_url: str, url: str) -> None:
+SERVER_LIMITS = {
+    *("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "tcp_user_timeout"),
+    *("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"),
+}
+SET = "SELECT name FROM pg_settings WHERE reset_val NOT IN ('', '0')"
+"""What a client has asked for: the value itself is 0 on a Unix socket, for settings of TCP."""
+
+
+def kernel_limits(connection: psycopg.Connection | psycopg.AsyncConnection) -> list[int]:
+    """The options by which the client's kernel notices that the server's host is gone."""
+    names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as client:
+        alive = client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        return [alive, *(client.getsockopt(socket.IPPROTO_TCP, name) for name in names)]
+
+
+@pytest.mark.parametrize("kind", [LIMITS, database.SHORT, BRIEF])
+def test_every_connection_of_a_pool_has_every_limit(database_url: str, kind: Limits) -> None:
     with before(database_url) as (through, _):
-        engine = connect({"through": through}.get(url, database_url))
-        with engine.connect() as connection, listen(database_url, "x") as listening:
-            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
-                show = text("SELECT setting::int FROM pg_settings WHERE name = :name")
-                assert connection.scalar(show, {"name": name}) > 0
-                (setting,) = listening.execute("SELECT current_setting(%s)", [name]).fetchone()
-                assert setting not in ("0", "")
+        engine = connect(through, limits=kind)
+        with engine.connect() as connection:
+            assert set(connection.scalars(text(SET))) >= SERVER_LIMITS
+            assert kernel_limits(connection.connection.driver_connection) == [1, 5, 2, 3, 10_000]
         engine.dispose()
+
+
+def test_connections_that_listen_have_every_limit(database_url: str) -> None:
+    async def listened(url: str) -> None:
+        async with await listen_async(url, "x") as connection:
+            settings = await (await connection.execute(SET)).fetchall()
+            assert {name for (name,) in settings} >= SERVER_LIMITS
+            assert kernel_limits(connection) == [1, 5, 2, 3, 10_000]
+
+    with before(database_url) as (through, _):
+        with listen(through, "x") as connection:
+            assert {name for (name,) in connection.execute(SET).fetchall()} >= SERVER_LIMITS
+            assert kernel_limits(connection) == [1, 5, 2, 3, 10_000]
+        asyncio.run(listened(through))
+
+
+UNBOUNDED = {
+    *("backend/store/database.py", "backend/store/upkeep/rows.py", "backend/store/upkeep/backup.py"),
+    *("backend/commands.py", "alembic/env.py"),
+}
+"""Migrations, backups, restores and what a restore removes again: they may take long, and hold up no run."""
+
+
+def test_no_other_module_opens_connections_or_lifts_the_limits() -> None:
+    opened, lifted = set(), set()
+    for folder in ("backend", "worker", "alembic", "vise_client", "frontend"):
+        for path in (ROOT / folder).rglob("*.py"):
+            name, source = path.relative_to(ROOT).as_posix(), path.read_text()
+            if re.search(r"psycopg\.(Async)?(C|c)onnect(ion\.connect)?\(|create_(async_)?engine\(", source):
+                opened.add(name)
+            if "UNLIMITED" in source:
+                lifted.add(name)
+    # The embedded server is asked whether it has started, through its own socket.
+    assert opened == {"backend/store/database.py", "backend/local/postgres.py"}
+    assert lifted == UNBOUNDED
 
 
 def test_a_statement_or_a_lock_that_takes_too_long_fails_and_may_be_tried_again(engine) -> None:
@@ -109,6 +165,16 @@ def test_a_connection_cut_in_silence_while_idle_is_replaced(database_url: str) -
             assert db.scalar(text("SELECT 1")) == 1
         assert seconds(began) < 3
         engine.dispose()
+
+
+def test_a_listener_does_not_wait_for_ever(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "SHORT", SHORT)
+    with before(database_url) as (through, proxy):
+        proxy.on_request = lambda data: b"LISTEN" in data and proxy.set("half-open") is not None
+        began = time.monotonic()
+        with pytest.raises(psycopg.OperationalError, match=r"no response within 0\.5 s"):
+            listen(through, "x")
+        assert seconds(began) < 3
 
 
 def test_an_error_that_would_come_again_is_no_reason_to_wait(engine) -> None:

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import inspect, text
 
 from alembic import command
-from backend.store.database import UnknownRevision, alembic_config, connect, migrate
+from backend.store import database
+from backend.store.database import ServerTooOld, UnknownRevision, alembic_config, connect, migrate
 from backend.store.tables import Base
 
 
@@ -35,4 +36,15 @@ def test_a_database_of_an_unknown_revision_is_left_alone_and_the_message_says_wh
     assert (engine.url.password or ":@") not in str(error.value)
     with engine.connect() as db:
         assert db.scalar(text("SELECT version_num FROM alembic_version")) == "0013"
+    engine.dispose()
+
+
+def test_a_server_that_is_too_old_is_left_alone(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "OLDEST_SERVER", 990000)
+    with pytest.raises(ServerTooOld, match="needs PostgreSQL 18 or newer"):
+        migrate(empty_database_url)
+    engine = connect(empty_database_url)
+    assert inspect(engine).get_table_names() == []
     engine.dispose()

@@ -1,7 +1,11 @@
 """A process of another version than the database's tables says which of the two to change."""
 
+from importlib.metadata import version
+
+import pytest
 from sqlalchemy import text
 
+from backend.store import database, schema
 from backend.store.database import connect, too_old
 from backend.store.schema import revisions, schema_problem
 
@@ -35,6 +39,14 @@ def test_an_empty_an_older_and_a_newer_database_are_told_apart(
     assert "Restart this process with that version" in newer
 
 
-def test_a_server_without_uuidv7_is_too_old() -> None:
+def test_a_server_without_uuidv7_is_too_old(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert too_old(180000, "18.0") is None
     assert too_old(170004, "17.4") == "PostgreSQL 17.4 is too old: VisE Studio needs PostgreSQL 18 or newer"
+    monkeypatch.setattr(database, "OLDEST_SERVER", 990000)
+    assert "is too old" in str(problem_after(database_url, "SELECT 1"))
+
+
+def test_the_version_names_the_commit_of_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    for commit, end in (("0123456789abcdef", " (0123456)"), (None, "")):
+        monkeypatch.setattr(schema, "git_commit", lambda commit=commit: commit)
+        assert schema.program_version.__wrapped__() == version("vise-studio") + end

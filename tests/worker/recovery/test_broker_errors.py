@@ -13,7 +13,7 @@ from celery import Celery
 from redis.exceptions import ResponseError
 
 from backend.api.broker import Broker
-from tests.proxy import Mode, before
+from tests.proxy import Mode, before, black_hole
 
 
 @pytest.fixture
@@ -41,6 +41,52 @@ def test_a_broker_that_refuses_because_its_disk_is_full_is_away(
     assert "MISCONF" in caplog.text
     monkeypatch.setattr(redis.Redis, "lrange", refuse)
     assert dispatch._in_broker() is None
+
+
+@pytest.mark.usefixtures("settings")
+def test_the_ids_of_all_messages_that_the_broker_holds_are_known(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker import dispatch
+
+    ids = [uuid4() for _ in range(3)]
+    monkeypatch.setattr(dispatch, "app", Celery(broker=broker_url))
+    monkeypatch.setattr(dispatch, "QUEUES", ("test-first", "test-second"))
+    for queue, run_id in zip(("test-first", "test-second", "test-second"), ids, strict=True):
+        dispatch.publish("worker.none", run_id, queue)
+    assert dispatch._in_broker() == set(ids)
+    with redis.Redis.from_url(broker_url) as broker:
+        broker.delete("test-first", "test-second")
+    assert dispatch._in_broker() == set()
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("away", ["stall", "dropped packets"])
+def test_workers_and_dispatchers_wait_for_no_broker_for_longer_than_10_seconds(
+    broker_url: str, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker import dispatch
+
+    with before(broker_url) as (through, proxy), black_hole() as port:
+        proxy.set("stall")
+        app = Celery(broker=through if away == "stall" else f"redis://127.0.0.1:{port}/0")
+        app.conf.broker_transport_options = dispatch.app.conf.broker_transport_options
+        monkeypatch.setattr(dispatch, "app", app)
+        began = time.monotonic()
+        assert not dispatch._broker_responds()
+        assert time.monotonic() - began < 10
+
+
+def test_a_request_waits_at_most_2_seconds_for_a_broker_whose_host_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with black_hole() as port:
+        broker = Broker(f"redis://127.0.0.1:{port}/0")
+        _ = broker._celery  # Its import takes a second.
+        began = time.monotonic()
+        broker.publish("worker.none", uuid4(), "test-away")
+        assert time.monotonic() - began < 3
+    assert "waits for the dispatcher" in caplog.text
 
 
 @pytest.mark.parametrize("connected", [True, False])

@@ -58,7 +58,10 @@ def test_an_archive_that_takes_long_to_copy(context: Context, tmp_path: Path, mo
     held = claim(
         context, "fetch", {"archive": {"upload": str(upload.id)}, "again": {"upload": str(upload.id)}}
     )
+    leftover = tmp_path / f"{held.run_id}-0"
+    (leftover / "inputs").mkdir(parents=True)
     task = inputs.prepare(context, held, tmp_path / "work")
+    assert not leftover.exists(), "the workspace of an earlier attempt, whose worker was killed"
     assert [path.read_bytes() for path in task.inputs.values()] == [b"a", b"a"]
     assert task.input_hashes == {"archive": sha256, "again": sha256}
 

@@ -1,6 +1,7 @@
 """A transaction whose acknowledgement is lost is recognised when it is sent again: nothing is lost and nothing doubled."""
 
 import io
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Dataset, Model, Upload
+from backend.store.runs.create import create_run
 from backend.store.runs.states.finish import finish_run
 from backend.store.runs.tables import Run, RunEvent, RunLog
 from backend.store.serving import predictions, uploads
@@ -31,8 +33,10 @@ from vise_client.schemas.accounts import Role
 from vise_client.schemas.launch import RunClone, RunCreate
 from vise_client.schemas.run_states import RunState
 from vise_core.specs.models.predict import PredictOptions
+from worker import execute, predict
 from worker.context import Context
 from worker.reporter import StoreReporter
+from worker.stage_process import Lease
 
 SPEC = {"source": {"kind": "sample", "posts": 10, "evaluation_images": 60}}
 
@@ -92,6 +96,15 @@ def token_of(place: Place, role: Role) -> str:
         return users.issue_token(db, user, "api", lifetime=None)[0]
 
 
+def test_the_claim_of_a_run(place: Place) -> None:
+    with place.direct.begin() as db:
+        run_id = create_run(db, RunCreate(stage="ingest", spec=SPEC), None).id
+    with place.losing_the_commit_after(b"UPDATE runs"):
+        claim = execute._claim(place.context, run_id, threading.Event(), Lease(60))
+    assert claim is not None, "it is the worker's own claim"
+    assert (claim.token, claim.attempt) == (1, 1)
+
+
 def test_the_end_of_a_run(place: Place) -> None:
     run_id, token = hold_run(place.context.sessions)
     with place.losing_the_commit_after(b"UPDATE runs"):
@@ -146,14 +159,16 @@ def test_the_result_of_a_prediction(place: Place, tmp_path: Path) -> None:
         )
         prediction_id: UUID = row.id
     result = predictions.PredictionResult("a", "a", {"a": 1.0}, b"", b"", [0, 0, 1, 1], b"", 1.0)
-    claims: list[object] = []
+    stopping = threading.Event()
     with place.losing_the_commit_after(b"UPDATE predictions"):
-        place.context.write(
-            lambda db: claims.append(predictions.claim(db, prediction_id, "w", again=bool(claims)))
+        request = predict._claim(place.context, prediction_id, predictions.claim, stopping)
+    assert request is not None, "it is the worker's own claim"
+    with place.losing_the_commit_after(b"UPDATE predictions"):
+        predict._respond(
+            *(place.context, prediction_id, request.upload),
+            lambda: lambda db: predictions.finish(db, prediction_id, result),
+            *(predictions, stopping),
         )
-    assert claims[-1] is not None, "it is the worker's own claim"
-    with place.losing_the_commit_after(b"UPDATE predictions"):
-        place.context.write(lambda db: predictions.finish(db, prediction_id, result))
     with place.direct() as db:
         row = db.get_one(Prediction, prediction_id)
         assert (row.state, row.predicted) == ("succeeded", "a")

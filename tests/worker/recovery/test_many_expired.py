@@ -1,14 +1,15 @@
-"""Many runs lose their workers at once, as when a host dies: they are taken back in portions, without a pause."""
+"""Runs that lose their workers: many at once, while another transaction locks one, and after a pause of the database."""
 
 import threading
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import func, select, text
 
 from backend.settings import Settings
-from backend.store.database import connect, session_factory
+from backend.store.database import connect, plain_url, session_factory
 from backend.store.registry.storage import Storage
 from backend.store.runs.create import create_run
 from backend.store.runs.states import reconcile
@@ -78,3 +79,39 @@ def test_the_dispatcher_goes_on_at_once(context: Context, monkeypatch: pytest.Mo
     finally:
         stop.set()
         thread.join()
+
+
+def test_the_dispatcher_reports_runs_that_another_transaction_locks(
+    context: Context, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    from worker import dispatch
+
+    with psycopg.connect(plain_url(database_url), application_name="a person") as other:
+        other.execute("SELECT 1 FROM runs FOR UPDATE")
+        dispatch._reconcile(context, dispatch.Watch(0))
+        assert queued(context) == 0
+        assert f"{RUNS} runs have lost their worker" in caplog.text
+        assert "another transaction locks them" in caplog.text
+    dispatch._reconcile(context, dispatch.Watch(0))
+    assert queued(context) == 2
+
+
+def test_after_a_pause_of_the_database_workers_renew_their_leases_first(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker import dispatch
+
+    now = 1000.0
+    monkeypatch.setattr(dispatch.time, "monotonic", lambda: now)
+    watch = dispatch.Watch(10)
+    dispatch._reconcile(context, watch)
+    assert queued(context) == 0
+    now += 4.9
+    assert not watch.settled()
+    now += 0.2
+    dispatch._reconcile(context, watch)
+    assert queued(context) == 2
+    now += 9
+    assert watch.settled(), "the database was reached within a lease"
+    now += 11
+    assert not watch.settled()

@@ -3,13 +3,18 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from backend.store.database import connect
+from backend.settings import Settings
+from backend.store.database import connect, session_factory
+from backend.store.registry.storage import Storage
+from tests.proxy import before
+from worker.context import Context, require_schema
 
 
 @pytest.mark.parametrize("command", [("dispatch",), ("run", "--queues", "cpu")])
@@ -44,6 +49,22 @@ def test_a_process_ends_with_the_sentence(
     )
     assert done.returncode == 1, done.stderr
     assert sentence in done.stderr
+
+
+def test_a_process_that_starts_while_the_database_is_away_waits_for_it(
+    database_url: str, broker_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with before(database_url) as (through, proxy):
+        settings = Settings(database_url=through, broker_url=broker_url, storage_url=f"file://{tmp_path}")
+        engine = connect(through)
+        context = Context(settings, session_factory(engine), Storage(settings.storage_url), "w")
+        proxy.set("refuse")
+        heal = threading.Timer(1.2, proxy.set, ["pass"])
+        heal.start()
+        require_schema(context, threading.Event())
+        assert not heal.is_alive(), "it has waited"
+        assert "the database does not respond; retrying" in caplog.text
+        engine.dispose()
 
 
 @pytest.mark.parametrize(

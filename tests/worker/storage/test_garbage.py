@@ -376,6 +376,9 @@ def test_runs_go_on_beside_sweeps_and_the_workspace_of_a_killed_worker_goes(clus
     first.send_signal(signal.SIGKILL)
     first.wait()
     (dead,) = (cluster.folder / "work").iterdir()
+    # Of a run that is gone: no claim of its run removes it.
+    gone = dead.with_name(f"{uuid4()}-1")
+    gone.mkdir()
     cluster.worker("second")
     run = cluster.wait_final(run_id)
     assert run.state is RunState.succeeded, (run.reason, run.error)
@@ -385,7 +388,7 @@ def test_runs_go_on_beside_sweeps_and_the_workspace_of_a_killed_worker_goes(clus
         manifest = artifacts.get(db, artifact.id).manifest
     assert b"".join(cluster.storage.stream(manifest[0]["sha256"])) == b"40"
     until = time.monotonic() + 30
-    while dead.exists() or list(cluster.storage.files("checkpoints")):
+    while dead.exists() or gone.exists() or list(cluster.storage.files("checkpoints")):
         assert time.monotonic() < until
         time.sleep(0.05)
     with cluster.sessions.begin() as db:

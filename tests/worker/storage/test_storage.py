@@ -6,11 +6,12 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from backend.store.registry import artifacts
-from backend.store.registry.storage import MissingBucket, Storage, StorageError
+from backend.store.registry.storage import PARALLEL, MissingBucket, Storage, StorageError
 from backend.store.registry.storage_away import StorageAway
 from backend.store.serving import uploads
 
@@ -51,6 +52,20 @@ def test_many_small_objects_take_one_request_each_and_none_where_they_are_stored
     artifacts.materialise(storage, manifest, True, tmp_path / "out")
     assert Counter(bucket.requests) == {"GET": 300}
     assert (tmp_path / "out" / "7.txt").read_text() == "content 7"
+
+
+def test_objects_are_sent_fetched_and_deleted_many_at_a_time(bucket, tmp_path: Path) -> None:
+    storage = Storage("s3://bucket/many")
+    options = storage.fs.config_kwargs
+    storage.fs = type(storage.fs)(skip_instance_cache=True, use_listings_cache=False, config_kwargs=options)
+    folder = folder_of(tmp_path, PARALLEL)
+    bucket.together = Barrier(PARALLEL)
+    manifest, _ = artifacts.upload(storage, folder)
+    assert len(bucket.objects) == PARALLEL
+    storage.get_all((row["sha256"], tmp_path / "out" / row["path"]) for row in manifest)
+    assert len(list((tmp_path / "out").iterdir())) == PARALLEL
+    storage.delete_all(row["sha256"] for row in manifest)
+    assert bucket.objects == {}
 
 
 def test_a_few_small_objects_are_written_without_a_question_and_large_ones_are_not_sent_again(

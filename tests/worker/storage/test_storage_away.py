@@ -21,7 +21,7 @@ from backend.store.accounts import users
 from backend.store.database import connect, session_factory
 from backend.store.registry import artifacts, storage
 from backend.store.registry.storage import Storage
-from backend.store.registry.storage_away import away
+from backend.store.registry.storage_away import StorageAway, away
 from backend.store.runs.tables import RunLog
 from tests.faults.world import INJECTION
 from tests.proxy import Proxy
@@ -109,6 +109,23 @@ def test_a_bucket_that_is_away_for_a_while_is_waited_for(
         proxy.set(mode)
         lines = store_slowly(s3, file, threading.Timer(2, proxy.set, ["pass"]))
     assert "the storage does not respond" in lines[0]
+
+
+def test_a_bucket_that_never_responds_is_given_up(bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    with through_proxy(bucket, monkeypatch) as proxy:
+        monkeypatch.setattr(storage, "CALL_SECONDS", 60)
+        monkeypatch.setattr(storage, "TIMES", storage.TIMES | {"read_timeout": 0.5})
+        away_bucket = Storage("s3://bucket/given-up")
+        requests: list[bytes] = []
+        proxy.on_request = lambda data: (
+            data.startswith((b"HEAD", b"GET")) and requests.append(data) is not None
+        )
+        proxy.set("half-open")
+        began = time.monotonic()
+        with pytest.raises(StorageAway):
+            away_bucket.digest("objects/aa/x")
+        assert time.monotonic() - began < 10
+        assert len(requests) == 2 * storage.TRIES, "the bucket's client sends each request a second time"
 
 
 def test_a_board_and_deletions_wait_for_a_bucket_that_is_away(

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from backend.store.database import connect, plain_url, session_factory
 from backend.store.runs.create import create_run
 from backend.store.runs.states import outbox
-from backend.store.runs.states.attempts import RetryPolicy
+from backend.store.runs.states.attempts import Failure, RetryPolicy, retry_or_fail
 from backend.store.runs.states.finish import finish_run, requeue_run
 from backend.store.runs.states.lease import claim_run
 from backend.store.runs.states.reconcile import ReconcileResult, lock_holders, read_broker, reconcile
@@ -38,11 +38,11 @@ def queue(sessions, count: int) -> list[UUID]:
     return made
 
 
-def repair(sessions, in_broker=frozenset(), **options) -> ReconcileResult:
+def repair(sessions, in_broker=frozenset(), retries=RetryPolicy(5, 2, 5, 10), **options) -> ReconcileResult:
     with sessions.begin() as db:
         return reconcile(
             db,
-            retries=RetryPolicy(5, 2, 5, 10),
+            retries=retries,
             republish_seconds=20,
             prediction_timeout_seconds=60,
             in_broker=in_broker,
@@ -180,3 +180,23 @@ def test_a_second_try_whose_first_was_committed_is_the_same_claim_and_the_same_e
     with sessions() as db:
         ends = "SELECT count(*) FROM run_events WHERE to_state = 'succeeded'"
         assert db.scalar(text(ends)) == 1
+
+
+def test_a_lost_worker_counts_by_the_policy_of_lost_workers(held) -> None:
+    sessions, run_id, _ = held
+    with sessions.begin() as db:
+        db.execute(text("UPDATE runs SET lease_until = now() - interval '1 s'"))
+    assert repair(sessions, retries=RetryPolicy(1, 9, 9, 10)).failed == 1
+    with sessions() as db:
+        assert "the lease of" in str(db.get_one(Run, run_id).reason)
+
+
+def test_the_message_of_the_next_attempt_is_due_after_the_pause(held) -> None:
+    sessions, run_id, token = held
+    with sessions.begin() as db:
+        db.execute(text("DELETE FROM outbox"))
+        policy = RetryPolicy(5, 2, 5, 100)
+        assert retry_or_fail(db, run_id, token, 1, Failure.disk, "the disk is full", policy)
+    with sessions() as db:
+        assert 95 < db.scalar(text("SELECT extract(epoch FROM due_at - now()) FROM outbox")) <= 100
+        assert "attempt 2 follows in 100 s" in str(db.get_one(Run, run_id).reason)
