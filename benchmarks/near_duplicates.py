@@ -24,10 +24,12 @@ from random import Random
 
 from PIL import Image, ImageOps
 
+from vise_core.engine import engine
 from vise_core.integrity.fingerprints import fingerprint_files
 from vise_core.integrity.near_duplicates import duplicates_within
 from vise_core.posts.images.decode import encode_jpeg
 from vise_core.posts.sample import generate_post
+from vise_core.specs.compute import EngineCompute
 
 from .measures.rows import Row, parser_of, verdict
 
@@ -115,7 +117,8 @@ def measure(options: argparse.Namespace) -> list[Row]:
                 paths.append(folder / f"{len(paths):07d}.jpg")
                 paths[-1].write_bytes(data)
         clock = time.perf_counter()
-        prints = fingerprint_files(paths, processes=options.processes)
+        with engine(EngineCompute(processes=options.processes), folder, (), lambda: None) as workers:
+            prints = fingerprint_files(paths, engine=workers)
         hashing = time.perf_counter() - clock
         clock = time.perf_counter()
         matches = duplicates_within(prints, threads=options.processes)

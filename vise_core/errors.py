@@ -37,5 +37,13 @@ class OtherRun(BadInput):
     """The workspace belongs to another run: another stage, spec or input, or a state of another format."""
 
 
+class WorkerKilled(ViseError):
+    """Some parts of the data kill every process that works on them; the message names the parts."""
+
+
+class ClusterLost(ViseError):
+    """The cluster that computes for a stage does not answer. The stage may be run again, and goes on from its state."""
+
+
 class Stopped(ViseError):
     """The stage was stopped; it can be resumed from its saved state."""

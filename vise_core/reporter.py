@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,11 +14,12 @@ from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
 
-from .board import Board
-from .errors import BadInput
+from .errors import BadInput, Stopped, ViseError
 from .specs.base import Name
 
 log = logging.getLogger("vise")
+UNNOTICED_SECONDS = 0.2
+"""Saves that take no longer are made after each part."""
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
@@ -58,12 +60,6 @@ class Reporter(Protocol):
     def should_stop(self) -> bool:
         """Return True if the run is cancelled or paused: save the state, call checkpoint, raise ``errors.Stopped``."""
 
-    def board(self) -> Board | None:
-        """Return an empty board shared with other workers; None if there are no other workers."""
-
-    def call_helpers(self, most: int) -> None:
-        """Invite up to ``most`` other workers to the board. Any number may join at any time, or none."""
-
 
 class NullReporter:
     """A reporter that discards everything, for ranks other than rank 0."""
@@ -80,10 +76,6 @@ class NullReporter:
 
     def should_stop(self) -> bool:
         return False
-
-    def board(self) -> None: ...
-
-    def call_helpers(self, most: int) -> None: ...
 
 
 @dataclass
@@ -131,11 +123,39 @@ class LocalReporter:
     def should_stop(self) -> bool:
         return self.stop
 
-    def board(self) -> Board | None:
-        return None
 
-    def call_helpers(self, most: int) -> None:
-        """Do nothing: there are no other workers."""
+class PacedCheckpoints:
+    """Checkpoints of a state that grows a finished part at a time, so that a crash loses no finished part.
+
+    A long save is followed by a pause of nine times its length; the last parts are saved when the block ends, also by an
+    error of the stage.
+    """
+
+    def __init__(self, reporter: Reporter, state: Path) -> None:
+        self._reporter, self._state = reporter, state
+        self._next, self._pending = 0.0, False
+
+    def __enter__(self) -> PacedCheckpoints:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A stop has saved the state, and what ends this process leaves no time for it.
+        if self._pending and (kind is None or issubclass(kind, ViseError)) and kind is not Stopped:
+            self._save()
+
+    def save(self) -> None:
+        """Save the state with a new part, now or a little later."""
+        self._pending = True
+        if time.monotonic() >= self._next:
+            self._save()
+
+    def _save(self) -> None:
+        began = time.monotonic()
+        self._reporter.checkpoint(self._state)
+        ended = time.monotonic()
+        took = ended - began
+        self._next = ended + 9 * took if took > UNNOTICED_SECONDS else 0.0
+        self._pending = False
 
 
 def _replace(target: Path, source: Path) -> None:

@@ -26,3 +26,15 @@ class CoreSettings(BaseSettings):
         description="Networks besides the public ones that data may be downloaded from, also over http; "
         "comma-separated, such as `10.0.0.0/8`.",
     )
+    dask_scheduler: str = Field(
+        "",
+        description="Scheduler of the Dask cluster that computes for the data stages of this host, `tls://host:port`. "
+        "`tcp://` is accepted on loopback only.",
+    )
+    dask_ca: Path | None = Field(
+        None, description="PEM file of the authority that signed the cluster's certificates."
+    )
+    dask_certificate: Path | None = Field(
+        None, description="PEM file of this host's certificate for the cluster."
+    )
+    dask_key: Path | None = Field(None, description="PEM file of its private key.")

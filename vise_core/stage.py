@@ -13,7 +13,6 @@ from typing import Any
 from vise_core import provenance
 from vise_core.files.hashing import OnProgress, Snapshot
 
-from .board import Board
 from .errors import BadInput, InputChanged, MissingInput, Stopped
 from .identity import Identity
 from .reporter import LocalReporter, Reporter
@@ -157,12 +156,6 @@ class StageReporter:
 
     def should_stop(self) -> bool:
         return self._inner.should_stop()
-
-    def board(self) -> Board | None:
-        return self._inner.board()
-
-    def call_helpers(self, most: int) -> None:
-        self._inner.call_helpers(most)
 
 
 def _check_inputs(stage: Stage[Any], inputs: Mapping[str, Path], workspace: Path) -> None:

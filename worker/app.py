@@ -14,7 +14,6 @@ from kombu.entity import Queue
 
 from backend.settings import settings
 from backend.store.errors import in_words
-from backend.store.runs.states.helpers import HELP_TASK
 from backend.store.serving.engagement import TASK as ENGAGEMENT_TASK
 from backend.store.serving.predictions import TASK as PREDICT_TASK
 from vise_core.ending import end_in_time
@@ -72,14 +71,6 @@ def execute_run(run_id: str) -> None:
     from .execute import execute
 
     execute(UUID(run_id), stopping, heartbeat)
-
-
-@app.task(name=HELP_TASK, max_retries=0)  # type: ignore[untyped-decorator]
-def help_run(run_id: str) -> None:
-    """Help the worker that holds a run."""
-    from .helping.helpers import help_run
-
-    help_run(UUID(run_id), stopping, heartbeat)
 
 
 @app.task(name=PREDICT_TASK, max_retries=0)  # type: ignore[untyped-decorator]

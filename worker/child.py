@@ -20,7 +20,7 @@ from uuid import UUID
 
 from backend.store.errors import in_words
 from backend.store.registry.storage_away import away
-from vise_core.errors import Stopped, ViseError
+from vise_core.errors import ClusterLost, Stopped, ViseError
 from vise_core.files.whole import whole_file
 from vise_core.specs.stages import validate_spec
 from vise_core.stage import run_stage
@@ -29,7 +29,7 @@ from .context import get_context
 from .guardian import guard
 from .reporter import ACTIVITY, StoreReporter
 
-DONE, STOPPED, FAILED, DISK, CRASHED = 0, 10, 11, 13, 1
+DONE, STOPPED, FAILED, DISK, NO_CLUSTER, CRASHED = 0, 10, 11, 13, 14, 1
 OUTCOME = "outcome.json"
 log = logging.getLogger("vise.run")
 
@@ -83,6 +83,8 @@ def run_child(task: ChildTask) -> int:
         code = DONE
     except Stopped as error:
         outcome, code = {"reason": str(error)}, STOPPED
+    except ClusterLost as error:
+        outcome, code = {"reason": str(error)}, NO_CLUSTER
     except ViseError as error:
         if error.__cause__ is not None and _is_full(error.__cause__):
             _close(reporter, f"the disk of this worker is full: {error}", "error")

@@ -30,7 +30,7 @@ from backend.store.upkeep.marks import backup_runs
 from vise_client.schemas.run_states import RunState
 from vise_core.errors import ViseError
 
-from .child import CRASHED, DISK, DONE, FAILED, OUTCOME, STOPPED, child_main
+from .child import CRASHED, DISK, DONE, FAILED, NO_CLUSTER, OUTCOME, STOPPED, child_main
 from .context import SHORTEST_PAUSE, Context, get_context
 from .guardian import RESUME, SUSPEND
 from .inputs import POLL_SECONDS, Interrupted, prepare, prepare_until
@@ -297,6 +297,8 @@ def _write_end(
         _end(record, claim, RunState.failed, reason=f"{exceeded}{then}")
     elif code in (FAILED, CRASHED, STOPPED) and outcome:
         _end(record, claim, RunState.failed, reason=outcome["reason"], error=outcome.get("error"))
+    elif code == NO_CLUSTER:
+        record(_retry(context, claim, Failure.lost, f"{context.name}: {outcome['reason']}"))
     elif code == DISK:
         record(_retry(context, claim, Failure.disk, f"the disk of {context.name} is full"))
     elif code == -signal.SIGKILL:

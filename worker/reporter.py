@@ -26,16 +26,14 @@ from backend.store.registry import artifacts, dataset_versions
 from backend.store.registry.storage import Storage
 from backend.store.registry.storage_away import away
 from backend.store.runs import logs
-from backend.store.runs.states.helpers import call_helpers
 from backend.store.runs.states.lease import check_token, set_checkpoint, set_progress
 from backend.store.upkeep.marks import ObjectsRemoved, backup_runs
 from vise_client.schemas.runs import Progress
-from vise_core.board import Board
 from vise_core.files.hashing import file_sha256, tree_manifest
+from vise_core.files.whole import is_part
 from vise_core.reporter import check_metric_name
 
 from .context import Context
-from .helping.board import board_of
 
 T = TypeVar("T")
 FLUSH_SECONDS = 1.0
@@ -153,7 +151,8 @@ class StoreReporter:
     def checkpoint(self, path: Path) -> None:
         """Upload the state, record it in the store, then delete the states that are no longer kept."""
         storage = self.context.state_storage(self.run_id, self.token)
-        manifest = tree_manifest(path)
+        # Processes of the stage may be writing there; a state that grows by files is read once.
+        manifest = [row for row in tree_manifest(path, cached=True) if not is_part(Path(row["path"]).name)]
         self._store(lambda: storage.put_all({row["sha256"]: path / row["path"] for row in manifest}))
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(manifest, file)
@@ -207,14 +206,6 @@ class StoreReporter:
     def should_stop(self) -> bool:
         """Return True once the run should save its state and stop."""
         return self.stop.is_set()
-
-    def board(self) -> Board:
-        """Return the board on which helpers find tasks."""
-        return board_of(self.context.state_storage(self.run_id, self.token), self._store)
-
-    def call_helpers(self, most: int) -> None:
-        """Invite up to ``most`` workers to help."""
-        self._write(lambda db: call_helpers(db, self.run_id, self.token, most))
 
     def flush(self) -> None:
         """Write all that is buffered; wait until the database responds.

@@ -220,7 +220,19 @@ def others(value: Any) -> list[Any]:
         return [value + 1, value - 1, value * 2, value / 2]
     if isinstance(value, list):
         return [value[:-1], value[::-1], [*value, 10**3]]
-    words = ["cpu", "off", "float16", "spherical", "unique", "posts", "true", "gradcam", "blur", "test"]
+    words = [
+        "cpu",
+        "off",
+        "float16",
+        "spherical",
+        "unique",
+        "posts",
+        "true",
+        "gradcam",
+        "blur",
+        "test",
+        "local",
+    ]
     return [*words, 32, "ab" * 32, "https://example.org/a.zip", None]
 
 

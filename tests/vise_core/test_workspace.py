@@ -13,7 +13,7 @@ import pytest
 from vise_core.errors import BadInput, InputChanged, OtherRun, Stopped
 from vise_core.reporter import LocalReporter
 from vise_core.specs.base import Result, Spec
-from vise_core.specs.compute import LabelCompute
+from vise_core.specs.compute import DataCompute
 from vise_core.specs.stage import InputRole, Stage
 from vise_core.specs.stages import STAGES
 from vise_core.stage import run_stage
@@ -25,7 +25,7 @@ class CountSpec(Spec):
     steps: int = 5
     label: str | None = None
     fail_at: int | None = None
-    compute: LabelCompute = LabelCompute()
+    compute: DataCompute = DataCompute()
 
 
 class CountResult(Result):
@@ -153,8 +153,8 @@ def test_a_state_of_another_format_is_rejected(words, tmp_path, monkeypatch):
 def test_what_changes_only_the_speed_may_differ_and_other_parts_of_compute_may_not(words, tmp_path):
     stopped(words, tmp_path / "work")
     with pytest.raises(OtherRun, match=r'spec\.compute\.device was "auto", now "cpu"'):
-        run(words, tmp_path / "work", CountSpec(compute=LabelCompute(device="cpu")))
-    assert run(words, tmp_path / "work", CountSpec(compute=LabelCompute(processes=2))).first == 2
+        run(words, tmp_path / "work", CountSpec(compute=DataCompute(device="cpu")))
+    assert run(words, tmp_path / "work", CountSpec(compute=DataCompute(processes=2))).first == 2
 
 
 def test_fresh_starts_over_without_anything_of_the_run_before(words, tmp_path):

@@ -1,4 +1,4 @@
-"""Stages for tests: one counts slowly, saves its state, and can be told to fail; one clusters in many small blocks.
+"""Stages for tests: one counts slowly, saves its state, and can be told to fail.
 
 Worker processes know them by the entry points of ``stages-0.dist-info`` beside this file.
 """
@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vise_core.errors import BadInput, Stopped
+from vise_core.errors import BadInput, ClusterLost, Stopped
 from vise_core.reporter import Reporter
 from vise_core.specs.base import Result, Spec
 from vise_core.specs.stage import InputRole, Stage
@@ -44,7 +44,9 @@ class CountSpec(Spec):
         False, description="Log a numbered line in each step, after each save and at the end."
     )
     loader_workers: int = Field(0, ge=0, le=1, description="Processes that count for this one.")
-    end: Literal["well", "bad input", "crash", "kill", "long name", "huge step", "disk full"] = "well"
+    end: Literal[
+        "well", "bad input", "crash", "kill", "long name", "huge step", "disk full", "no cluster"
+    ] = "well"
 
 
 class CountResult(Result):
@@ -114,6 +116,8 @@ def _end(spec: CountSpec, reporter: Reporter) -> None:
     if spec.end == "huge step":
         # Of a value that the database rejects the stage hears at a later call.
         reporter.metrics(2**70, {"count": 1.0})
+    if spec.end == "no cluster":
+        raise ClusterLost("the Dask scheduler tls://head:8786 is gone")
     if spec.end == "disk full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if spec.end == "crash":
@@ -132,65 +136,4 @@ COUNT = Stage(
     queue="cpu",
     inputs={"counted": InputRole(help="What was counted before.", artifact="counted", required=False)},
     outputs={"counted": "How far."},
-)
-
-
-class FitSpec(Spec):
-    """Cluster random rows with the help of others."""
-
-    rows: int = 1500
-    pause: float = Field(0.0, description="Seconds before each pass.")
-
-
-class FitResult(Result):
-    """Artifact: ``centroids``."""
-
-    passes: int
-    helped: int
-
-
-def fit(spec: FitSpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter) -> FitResult:
-    """Alone where the reporter knows of no others."""
-    # Here, not above: the worker itself imports this module.
-    import numpy as np
-    from scipy import sparse
-
-    from vise_core.engagement.clustering.distributed import Leader
-    from vise_core.engagement.clustering.lloyd import MakePass, fit_sparse
-
-    rng = np.random.default_rng(spec.seed)
-    rows = sparse.random(spec.rows, 200, density=0.03, format="csr", dtype=np.float32, random_state=rng)
-    board = reporter.board()
-    led: list[Leader] = []
-
-    def share(rows: sparse.csr_matrix, bits: int) -> MakePass:
-        led.append(Leader(board, rows, bits, block_rows=20, ready=lambda: reporter.call_helpers(2)))
-        return led[0]
-
-    def each(iteration: int, inertia: float) -> bool:
-        helped = led[0].blocks_helped if led else 0
-        reporter.metrics(iteration, {"inertia": inertia, "helped": float(helped)})
-        time.sleep(spec.pause)
-        return False
-
-    centroids, passes = fit_sparse(
-        rows, 30, spec.seed, max_iter=12, tol=0, on_pass=each, distribute=share if board else None
-    )
-    if board:
-        board.drop()
-    sparse.save_npz(workspace / "centroids.npz", centroids)
-    reporter.artifact("centroids", workspace / "centroids.npz")
-    return FitResult(passes=passes, helped=led[0].blocks_helped if led else 0)
-
-
-FIT = Stage(
-    name="fit",
-    title="Fit",
-    help="Cluster in small blocks.",
-    runner="stages:fit",
-    spec=FitSpec,
-    result=FitResult,
-    queue="cpu",
-    inputs={},
-    outputs={"centroids": "Where the clusters are."},
 )

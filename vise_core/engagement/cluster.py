@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from vise_core.device import pick_device
-from vise_core.engagement.clustering.distributed import Leader
+from vise_core.engagement.clustering.distributed import SharedPasses
 from vise_core.engagement.clustering.kmeans import Clustering, PassOptions, Rows, fit_kmeans
 from vise_core.engagement.clustering.lloyd import Distribute
 from vise_core.engagement.features.extractors import Extractor, fit_extractor
 from vise_core.engagement.features.reactions import reaction_vectors
 from vise_core.engagement.features.terms import characteristic_terms
+from vise_core.engine import Inline, engine
 from vise_core.errors import BadInput, Stopped
 from vise_core.formats.clusterer import Terms
 from vise_core.formats.inspection import CommentCluster, Inspection, ReactionCluster, write_inspection
@@ -43,7 +45,11 @@ def run(spec: ClusterSpec, inputs: dict[str, Path], workspace: Path, reporter: R
             "give more posts or raise subset.cluster_fraction"
         )
     reporter.log(f"Clustering {len(posts)} of {len(index)} posts, which will not be pretrained on.")
-    comments = None if spec.comments is None else _fit_comments(spec, spec.comments, posts, inputs, reporter)
+    comments = (
+        None
+        if spec.comments is None
+        else _fit_comments(spec, spec.comments, posts, inputs, workspace, reporter)
+    )
     reactions: Clustering | None = None
     reaction_clusters: tuple[ReactionCluster, ...] = ()
     if spec.reactions is not None:
@@ -100,6 +106,7 @@ def _fit_comments(
     comments: CommentClusterSpec,
     posts: list[Post],
     inputs: dict[str, Path],
+    workspace: Path,
     reporter: Reporter,
 ) -> CommentClusters:
     documents = [
@@ -118,7 +125,7 @@ def _fit_comments(
     known, rows = extractor.known(documents, on_progress)
     documents = [documents[i] for i in known.tolist()]
     _raise_if_stopped(reporter)
-    with _helpers(spec, reporter) as distribute:
+    with _shared_passes(spec, rows, workspace, reporter) as distribute:
         options = _pass_options(spec, comments.kmeans, distribute, reporter)
         clustering = fit_kmeans(rows, comments.kmeans, spec.seed, "comments", options)
     _report(reporter, "comments", clustering)
@@ -171,32 +178,23 @@ def _pass_options(
 
 
 @contextmanager
-def _helpers(spec: ClusterSpec, reporter: Reporter) -> Iterator[Distribute | None]:
-    """Yield a function that shares passes with other workers, or None if the spec or the reporter has no helpers."""
-    board = reporter.board() if spec.helpers else None
-    if board is None:
+def _shared_passes(
+    spec: ClusterSpec, rows: Rows, workspace: Path, reporter: Reporter
+) -> Iterator[Distribute | None]:
+    """Yield a function that shares passes over words with other processes, or None if this one makes them."""
+    if not sparse.issparse(rows):
         yield None
         return
-    leaders: list[Leader] = []
-
-    def distribute(rows: sparse.csr_matrix, bits: int) -> Leader:
-        leader = Leader(
-            board,
-            rows,
-            bits,
-            ready=lambda: reporter.call_helpers(spec.helpers),
-            threads=os.cpu_count() or 1,
-            device=spec.compute.device,
+    with (
+        engine(spec.compute, workspace, (), partial(_raise_if_stopped, reporter)) as workers,
+        TemporaryDirectory(dir=workspace) as folder,
+    ):
+        # One process makes its passes on all cores and without files.
+        yield (
+            None
+            if isinstance(workers, Inline)
+            else lambda rows, bits: SharedPasses(workers, Path(folder), rows, bits, spec.compute.device)
         )
-        leaders.append(leader)
-        return leader
-
-    try:
-        yield distribute
-    finally:
-        board.drop()
-    for leader in leaders:
-        reporter.log(f"Other workers did {leader.blocks_helped} of {leader.blocks_made} blocks of comments.")
 
 
 def _report(reporter: Reporter, name: str, clustering: Clustering) -> None:

@@ -1,20 +1,17 @@
 """The stage ``label``: give each post of the pretrain subset its pseudo-labels (Sec. 3.1, step 2).
 
-Each shard is labelled independently into one Parquet file: its bytes do not depend on the order of shards or the number
-of processes, and shards that were finished before a stop are not labelled again.
+Each shard is labelled independently into one Parquet file: its bytes do not depend on the order of shards or on the
+engine, and shards that were finished before a stop or a crash are not labelled again.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from vise_core.engine import engine
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.whole import whole_file
 from vise_core.formats.labels import (
@@ -36,7 +34,7 @@ from vise_core.formats.post import Post
 from vise_core.formats.posts import ShardIndex
 from vise_core.posts.exclusions import excluded_keys, log_exclusions
 from vise_core.posts.subsets import in_cluster_subset
-from vise_core.reporter import Reporter
+from vise_core.reporter import PacedCheckpoints, Reporter
 from vise_core.specs.label import LabelResult, LabelSpec
 
 from .clusterer import Clusterer
@@ -83,13 +81,19 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         device=spec.compute.device,
         run=uuid4().hex,
     )
-    with _labeller(label, spec.compute.processes) as finished:
-        for _ in finished(todo):
+    saves = PacedCheckpoints(reporter, state)
+
+    def stop_if_asked() -> None:
+        if reporter.should_stop():
+            reporter.checkpoint(state)
+            raise Stopped(f"labelling was stopped after {done} of {len(index.shards)} shards")
+
+    with saves, engine(spec.compute, workspace, inputs.values(), stop_if_asked) as workers:
+        for _ in workers.finished(label, todo, lambda number: index.shards[number].name):
             done += 1
             reporter.progress(done, len(index.shards), "shards", phase="labelling")
-            if reporter.should_stop():
-                reporter.checkpoint(state)
-                raise Stopped(f"labelling was stopped after {done} of {len(index.shards)} shards")
+            stop_if_asked()
+            saves.save()
     counts = sum(
         (Counts(**json.loads(_counts_file(state, n).read_bytes())) for n in range(len(index.shards))),
         Counts(),
@@ -163,7 +167,8 @@ def label_shard(
                 excluded=excluded,
             )
     table = pa.concat_tables(batches) if batches else SCHEMA.empty_table()
-    write_label_table(label_file(state, number), table)
+    with whole_file(label_file(state, number)) as part:
+        write_label_table(part, table)
     with whole_file(_counts_file(state, number)) as part:
         part.write_text(json.dumps({f.name: getattr(counts, f.name) for f in fields(counts)}))
     return number
@@ -195,35 +200,6 @@ def _batches(
         allowed = [post for post in batch if not exclude or post.key not in exclude]
         free = [post for post in allowed if not in_cluster_subset(post.id, clusterer.spec.subset)]
         yield len(batch) - len(allowed), len(allowed) - len(free), free
-
-
-@contextmanager
-def _labeller(label: partial[int], processes: int) -> Iterator[Callable[[list[int]], Iterator[int]]]:
-    """Yield a function that labels shards by number and yields each number when its shard is finished."""
-    if processes == 1:
-        yield lambda numbers: map(label, numbers)
-        return
-    # spawn, not fork: the caller may hold threads and database connections.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        try:
-            yield lambda numbers: _as_finished(pool, label, numbers, processes)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _as_finished(
-    pool: ProcessPoolExecutor, label: partial[int], numbers: list[int], processes: int
-) -> Iterator[int]:
-    waiting: set[Future[int]] = set()
-    queue = iter(numbers)
-    while True:
-        for number in islice(queue, 2 * processes - len(waiting)):
-            waiting.add(pool.submit(label, number))
-        if not waiting:
-            return
-        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        for future in finished:
-            yield future.result()
 
 
 @lru_cache(maxsize=1)

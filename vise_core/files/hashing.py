@@ -51,12 +51,17 @@ def manifest(path: Path) -> list[Row]:
     return Snapshot.take(path).rows()
 
 
-def tree_manifest(path: Path) -> list[Row]:
+def tree_manifest(path: Path, *, cached: bool = False) -> list[Row]:
     """Return [{path, sha256, size}] of the files below a folder, sorted by path; one row for a file.
 
-    Lists only files, as in a copy of the folder. Reads every file.
+    Lists only files, as in a copy of the folder. Reads every file, or with ``cached`` those whose digest is not cached.
     """
-    rows = [_row(entry) for entry in _hashed(path, walk(path), None, None)]
+    cache = HashCache() if cached else None
+    try:
+        rows = [_row(entry) for entry in _hashed(path, walk(path), cache, None)]
+    finally:
+        if cache is not None:
+            cache.close()
     return [{key: row[key] for key in ("path", "sha256", "size")} for row in rows if "kind" not in row]
 
 

@@ -52,7 +52,7 @@ class ClustererCard(Record):
 def write_clusterer_card(folder: Path, card: ClustererCard) -> None:
     """Write ``clusterer.json``."""
     # How it was computed changes nothing, and equal clusterers are to be equal files.
-    write_json(folder / _CARD_FILE, card, exclude={"spec": {"helpers", "compute"}})
+    write_json(folder / _CARD_FILE, card, exclude={"spec": {"compute"}})
 
 
 def read_clusterer_card(folder: Path) -> ClustererCard:

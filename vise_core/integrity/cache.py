@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 import PIL
 
+from vise_core.engine import Engine, Inline
 from vise_core.files.cache_folder import cache_subfolder
 from vise_core.files.hashing import file_digests, tree_sha256
 from vise_core.files.whole import whole_file
@@ -36,32 +37,38 @@ def files_fingerprints(
     paths: Sequence[Path],
     cache: Path | None,
     *,
-    processes: int = 1,
+    engine: Engine = Inline(),
+    threads: int = 1,
     on_progress: OnProgress | None = None,
     digests: Sequence[bytes] | None = None,
 ) -> Fingerprints:
     """Return the fingerprints of image files, in order, from the cache if it has files of the same bytes in this order.
 
-    ``digests`` are the SHA-256 of the files if the caller has already computed them.
+    ``threads`` read the files, and ``digests`` are the SHA-256 of the files if the caller has already computed them.
     """
     if cache is None:
-        return fingerprint_files(paths, processes=processes, on_progress=on_progress)
+        return fingerprint_files(paths, engine=engine, on_progress=on_progress)
     if digests is None:
-        digests = file_digests(paths, threads=processes)
+        digests = file_digests(paths, threads=threads)
     key = hashlib.sha256(b"".join(digests)).hexdigest()
-    return _cached(cache, key, lambda: fingerprint_files(paths, processes=processes, on_progress=on_progress))
+    return _cached(cache, key, lambda: fingerprint_files(paths, engine=engine, on_progress=on_progress))
 
 
 def shard_fingerprints(
-    posts: Path, shard: int, cache: Path | None, *, processes: int = 1, on_progress: OnProgress | None = None
+    posts: Path,
+    shard: int,
+    cache: Path | None,
+    *,
+    engine: Engine = Inline(),
+    on_progress: OnProgress | None = None,
 ) -> Fingerprints:
     """Return the fingerprints of a shard's images, in order, from the cache if it has a shard of the same content."""
     if cache is None:
-        return fingerprint_shard(posts, shard, processes=processes, on_progress=on_progress)
+        return fingerprint_shard(posts, shard, engine=engine, on_progress=on_progress)
     # Hash the file itself: the SHA-256 in the index may be out of date.
     key = tree_sha256(posts / ShardIndex.open(posts).shards[shard].name)
     return _cached(
-        cache, key, lambda: fingerprint_shard(posts, shard, processes=processes, on_progress=on_progress)
+        cache, key, lambda: fingerprint_shard(posts, shard, engine=engine, on_progress=on_progress)
     )
 
 

@@ -1,17 +1,14 @@
 """Fingerprints of images for finding copies: SHA-256 of the file, a thumbnail, and perceptual hashes.
 
-About 3.5 KB per image, computed by several processes and cached (``cache``).
+About 3.5 KB per image, computed by an engine and cached (``cache``).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -20,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from vise_core.engine import Engine, Inline
 from vise_core.errors import BadImage
 from vise_core.files.hashing import file_sha256
 from vise_core.formats.posts import ShardIndex
@@ -109,21 +107,21 @@ def thumbnail(image: Image.Image) -> Thumbs:
 
 
 def fingerprint_files(
-    paths: Sequence[Path], *, processes: int = 1, on_progress: OnProgress | None = None
+    paths: Sequence[Path], *, engine: Engine = Inline(), on_progress: OnProgress | None = None
 ) -> Fingerprints:
     """Compute the fingerprints of image files, in order."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    return _in_processes(_files, chunks, [len(c) for c in chunks], processes, on_progress)
+    return _in_chunks(_files, chunks, engine, on_progress)
 
 
 def fingerprint_shard(
-    posts: Path, shard: int, *, processes: int = 1, on_progress: OnProgress | None = None
+    posts: Path, shard: int, *, engine: Engine = Inline(), on_progress: OnProgress | None = None
 ) -> Fingerprints:
     """Compute the fingerprints of the images of one shard of posts, in order."""
     index = ShardIndex.open(posts)
     start, stop = int(index.starts[shard]), int(index.starts[shard + 1])
     chunks = [range(first, min(first + _CHUNK, stop)) for first in range(start, stop, _CHUNK)]
-    return _in_processes(partial(_posts, posts), chunks, [len(c) for c in chunks], processes, on_progress)
+    return _in_chunks(partial(_posts, posts), chunks, engine, on_progress)
 
 
 def _files(paths: Sequence[Path]) -> Fingerprints:
@@ -152,30 +150,18 @@ def _finish(images: Sequence[DecodedImage]) -> Fingerprints:
     )
 
 
-def _in_processes(
-    make: Callable[[T], Fingerprints],
-    chunks: Sequence[T],
-    sizes: Sequence[int],
-    processes: int,
-    on_progress: OnProgress | None,
+def _in_chunks(
+    make: Callable[[T], Fingerprints], chunks: Sequence[T], engine: Engine, on_progress: OnProgress | None
 ) -> Fingerprints:
-    parts = []
-    with _mapper(min(processes, len(chunks))) as apply:
-        for part, size in zip(apply(make, chunks), sizes, strict=True):
-            parts.append(part)
-            if on_progress is not None:
-                on_progress(size)
-    return joined(parts)
+    parts: dict[int, Fingerprints] = {}
+    for number, part in engine.finished(
+        partial(_numbered, make), list(enumerate(chunks)), lambda chunk: f"images from {_CHUNK * chunk[0]}"
+    ):
+        parts[number] = part
+        if on_progress is not None:
+            on_progress(len(part))
+    return joined([parts[number] for number in range(len(chunks))])
 
 
-@contextmanager
-def _mapper(processes: int) -> Iterator[Callable[..., Iterator[Fingerprints]]]:
-    if processes <= 1:
-        yield map
-        return
-    # spawn, not fork: the caller may hold threads and database connections.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        try:
-            yield pool.map
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _numbered(make: Callable[[T], Fingerprints], chunk: tuple[int, T]) -> tuple[int, Fingerprints]:
+    return chunk[0], make(chunk[1])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vise_core.engine import Engine, Inline
 from vise_core.formats.labels import label_batches, label_file, read_label_table
 from vise_core.formats.post import post_key
 from vise_core.formats.posts import ShardIndex
@@ -73,7 +74,8 @@ def find_in_posts(
     cache: Path | None,
     *,
     perceptual: bool = True,
-    processes: int = 1,
+    engine: Engine = Inline(),
+    threads: int = 1,
     on_progress: OnProgress | None = None,
 ) -> PostMatches:
     """Search for a task's images among the pretraining posts, a shard at a time.
@@ -86,7 +88,7 @@ def find_in_posts(
     pairs: list[PostCopy] = []
     compared = crowded = 0
     for number, shard in enumerate(index.shards):
-        theirs = shard_fingerprints(posts, number, cache, processes=processes, on_progress=on_progress)
+        theirs = shard_fingerprints(posts, number, cache, engine=engine, on_progress=on_progress)
         rows = np.arange(len(theirs))
         if labels is not None:
             keys = labelled_keys(labels, shard.name)
@@ -94,7 +96,7 @@ def find_in_posts(
         theirs = theirs.take(rows)
         if not perceptual:
             theirs = theirs.by_content_only()
-        matches = duplicates_between(prints, theirs, threads=processes)
+        matches = duplicates_between(prints, theirs, threads=threads)
         compared, crowded = compared + len(theirs), crowded + matches.crowded
         np.add.at(identical, matches.first[matches.identical], 1)
         np.add.at(copies, matches.first[~matches.identical], 1)

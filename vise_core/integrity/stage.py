@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
+from vise_core.engine import Engine, engine
 from vise_core.errors import BadImage, Stopped
 from vise_core.escaping import csv_row
 from vise_core.formats.clusterer import read_clusterer_card
@@ -45,13 +47,20 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
 
     Raises BadInput for a task, posts or labels that cannot be used, Stopped.
     """
+    with engine(spec.compute, workspace, inputs.values(), partial(_raise_if_stopped, reporter)) as workers:
+        return _check(spec, inputs, workspace, reporter, workers)
+
+
+def _check(
+    spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter: Reporter, workers: Engine
+) -> IntegrityResult:
     images = load_task(spec.task, inputs["dataset"])
     splits = task_splits(images, spec.splits)
-    processes, cache = spec.compute.processes, default_cache()
     prints = files_fingerprints(
         images.paths,
-        cache,
-        processes=processes,
+        default_cache(),
+        engine=workers,
+        threads=spec.compute.processes,
         on_progress=_hash_progress(reporter, len(images), "images of the task"),
     )
     pairs = workspace / "pairs"
@@ -62,7 +71,7 @@ def run(spec: IntegritySpec, inputs: dict[str, Path], workspace: Path, reporter:
     posts = 0
     copies: list[CopiedPost] = []
     if "posts" in inputs:
-        check, copies = _posts_check(spec, inputs, images, splits, prints, pairs, reporter)
+        check, copies = _posts_check(spec, inputs, images, splits, prints, pairs, reporter, workers)
         posts = int(check.counts["posts"])
         checks.append(check)
     else:
@@ -111,6 +120,7 @@ def _posts_check(
     prints: Fingerprints,
     pairs: Path,
     reporter: Reporter,
+    workers: Engine,
 ) -> tuple[IntegrityCheck, list[CopiedPost]]:
     index = ShardIndex.open(inputs["posts"])
     matches = find_in_posts(
@@ -119,7 +129,8 @@ def _posts_check(
         inputs.get("labels"),
         default_cache(),
         perceptual=spec.perceptual,
-        processes=spec.compute.processes,
+        engine=workers,
+        threads=spec.compute.processes,
         on_progress=_hash_progress(reporter, len(index), "images of posts"),
     )
     check = pretraining_overlap(images, splits, matches, index, spec.limits, spec.examples)
@@ -207,9 +218,13 @@ def _hash_progress(reporter: Reporter, total: int, images: str) -> OnProgress:
         nonlocal done
         done += count
         reporter.progress(done, total, "images", phase=f"hashing the {images}")
-        if reporter.should_stop():
-            raise Stopped(
-                "the check was stopped; hashed shards are cached and will not be hashed again when it is resumed"
-            )
+        _raise_if_stopped(reporter)
 
     return on_progress
+
+
+def _raise_if_stopped(reporter: Reporter) -> None:
+    if reporter.should_stop():
+        raise Stopped(
+            "the check was stopped; hashed shards are cached and will not be hashed again when it is resumed"
+        )

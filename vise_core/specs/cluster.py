@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from .base import Record, Result, Spec
-from .compute import DeviceCompute
+from .compute import DataCompute
 from .estimate import Cost, InputFacts, Work
 from .posts.subset import SubsetSpec
 from .stage import POSTS, InputRole, Stage
@@ -79,14 +79,7 @@ class ClusterSpec(Spec):
     subset: SubsetSpec = Field(default_factory=SubsetSpec)
     comments: CommentClusterSpec | None = Field(default_factory=CommentClusterSpec)
     reactions: ReactionClusterSpec | None = Field(default_factory=ReactionClusterSpec)
-    helpers: int = Field(
-        0,
-        ge=0,
-        le=64,
-        description="Other workers that may help with the passes of k-means over words, while they have nothing else "
-        "to do; the clusters are the same with any number of them.",
-    )
-    compute: DeviceCompute = Field(default_factory=DeviceCompute)
+    compute: DataCompute = Field(default_factory=DataCompute)
 
     @model_validator(mode="after")
     def _one_signal_at_least(self) -> ClusterSpec:
@@ -145,6 +138,7 @@ STAGE = Stage(
             required=False,
         ),
     },
+    speed_only=("compute.engine", "compute.processes"),
     outputs={
         "clusterer": "Frozen comment features and centroids.",
         "inspection": "Terms, sizes and examples.",

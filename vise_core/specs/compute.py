@@ -24,8 +24,18 @@ class ProcessesCompute(Record):
     processes: int = Field(1, ge=1, le=64, description="Processes on this host; one per core is fastest.")
 
 
-class LabelCompute(DeviceCompute, ProcessesCompute):
-    """Processes of ``label``, each of which assigns clusters on a device."""
+class EngineCompute(ProcessesCompute):
+    """Where a data stage computes: ``vise_core.engine``."""
+
+    engine: Literal["auto", "local", "cluster"] = Field(
+        "auto",
+        description="local: processes on this host; cluster: the Dask cluster of the host's settings "
+        "(VISE_DASK_SCHEDULER); auto: the cluster where there is one.",
+    )
+
+
+class DataCompute(DeviceCompute, EngineCompute):
+    """Engine of ``cluster`` and ``label``, each process of which computes on a device."""
 
 
 class NetworkCompute(DeviceCompute):

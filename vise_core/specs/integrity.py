@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .base import Record, Result, Spec
-from .compute import ProcessesCompute
+from .compute import EngineCompute
 from .estimate import Cost, InputFacts, Work
 from .posts.subset import SubsetSpec
 from .stage import LABELLED_IMAGES, InputRole, Stage
@@ -128,7 +128,7 @@ class IntegritySpec(Spec):
     examples: int = Field(
         20, ge=0, le=1000, description="Examples shown of each check, with pictures of pairs."
     )
-    compute: ProcessesCompute = Field(default_factory=ProcessesCompute)
+    compute: EngineCompute = Field(default_factory=EngineCompute)
 
 
 class IntegrityResult(Result):
@@ -184,6 +184,7 @@ STAGE = Stage(
             required=False,
         ),
     },
+    speed_only=("compute.engine", "compute.processes"),
     outputs={"integrity": "What each check found.", "pairs": "Pictures of the pairs that were found."},
     names=("task.name",),
     replicates=("seed", "splits.seed"),

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from .base import Result, Spec
-from .compute import LabelCompute
+from .compute import DataCompute
 from .estimate import Cost, per_item
 from .stage import EXCLUDE, POSTS, InputRole, Stage
 
@@ -20,7 +20,7 @@ class LabelSpec(Spec):
         False,
         description="Control: permute whole labels over posts, so that images and engagement no longer belong together.",
     )
-    compute: LabelCompute = Field(default_factory=LabelCompute)
+    compute: DataCompute = Field(default_factory=DataCompute)
 
 
 class LabelResult(Result):
@@ -58,7 +58,7 @@ STAGE = Stage(
         "exclude": EXCLUDE,
     },
     outputs={"labels": "One Parquet file a shard."},
-    speed_only=("compute.processes",),
+    speed_only=("compute.engine", "compute.processes"),
     presets={"Paper": {}, "Control: shuffled engagement": {"shuffle_engagement": True}},
     cost=Cost(work=per_item("posts"), done=_labelled),
 )

@@ -80,9 +80,7 @@ def outdated_states(sessions: Sessions, storage: Storage, grace_seconds: float) 
             if row.state in {state.value for state in HELD}:
                 if any(len(files) == 1 for files in lists):
                     continue  # replaced since the row was read: the next pass sees what is kept now
-                kept |= {
-                    p for p, f in folder.of_token(row.token).items() if f.written > before or "/board/" in p
-                }
+                kept |= {p for p, f in folder.of_token(row.token).items() if f.written > before}
         outdated |= {path: facts.size for path, facts in folder.files.items() if path not in kept}
     return outdated
 

@@ -9,7 +9,6 @@ import signal
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pyarrow as pa
@@ -18,17 +17,14 @@ import pytest
 import torch
 from scipy import sparse
 
-from vise_core.board import FolderBoard
 from vise_core.engagement.clusterer import Clusterer
-from vise_core.engagement.clustering import distributed
-from vise_core.engagement.clustering.distributed import help_leader
 from vise_core.engagement.label import shuffle_labels
 from vise_core.errors import BadCheckpoint, BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
 from vise_core.posts.subsets import in_cluster_subset
 from vise_core.reporter import LocalReporter
 from vise_core.specs.cluster import ClusterSpec
-from vise_core.specs.compute import DeviceCompute, LabelCompute
+from vise_core.specs.compute import DataCompute
 from vise_core.specs.label import LabelSpec
 from vise_core.stage import run_stage
 
@@ -75,36 +71,11 @@ def test_each_pass_over_the_comments_is_told(shards, tmp_path) -> None:
     assert list(reporter.curves["inertia/reactions"].values())[-1] >= 0
 
 
-@pytest.mark.slow
-def test_helpers_and_what_computes_change_no_byte_of_the_clusterer(
-    shards, clusterer, tmp_path, monkeypatch
-) -> None:
-    board, called, done = FolderBoard(tmp_path / "board"), [], []
-
-    class Helped(LocalReporter):
-        def board(self) -> FolderBoard:
-            return board
-
-        def call_helpers(self, most: int) -> None:
-            called.append(most)
-            for n in range(2):
-                Thread(target=lambda n=n: done.append(help_leader(board, name=7 * n))).start()
-
-    monkeypatch.setattr(distributed, "BLOCK_ROWS", 3)
-    spec = SPEC.model_copy(update={"helpers": 2, "compute": DeviceCompute(device="cpu")})
-    reporter = Helped(tmp_path / "artifacts")
-    run_stage("cluster", spec, {"posts": shards}, tmp_path / "work", reporter)
-    assert called == [2]
-    assert any("blocks of comments" in line for line in reporter.messages)
-    assert tree_sha256(reporter.artifacts["clusterer"]) == tree_sha256(clusterer)
-    assert board.get("plan") is None
-
-
 def test_a_gpu_that_is_not_there_is_refused(shards, tmp_path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(BadInput, match="no GPU"):
-        cluster(shards, tmp_path, SPEC.model_copy(update={"compute": DeviceCompute(device="cuda")}))
+        cluster(shards, tmp_path, SPEC.model_copy(update={"compute": DataCompute(device="cuda")}))
 
 
 def test_clustering_stops_between_two_passes(shards, tmp_path) -> None:
@@ -306,7 +277,7 @@ def test_excluded_posts_have_no_label_and_are_counted(shards, clusterer, tmp_pat
     (tmp_path / "ids.txt").write_text("\n".join([*some, "no such post"]))
     reporter = LocalReporter(tmp_path / "artifacts")
     inputs = {"posts": shards, "clusterer": clusterer, "exclude": tmp_path / "ids.txt"}
-    spec = LabelSpec(compute=LabelCompute(processes=processes))
+    spec = LabelSpec(compute=DataCompute(processes=processes))
     result = run_stage("label", spec, inputs, tmp_path / "work", reporter)
     rows = [
         row

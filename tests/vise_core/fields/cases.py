@@ -131,7 +131,11 @@ CASES = [
     ingest("parquet", posts="mine.parquet", images="pictures", fields=FIELDS),
     ingest("webdataset", image="jpg", fields={"map": "reddit"}),
     ingest("pictures", fields={"map": "reddit"}),
-    Case("cluster", CLUSTER | {"seed": 1, "helpers": 1, "compute": {"device": "cpu"}}, {"posts": "posts"}),
+    Case(
+        "cluster",
+        CLUSTER | {"seed": 1, "compute": {"device": "cpu", "processes": 2, "engine": "local"}},
+        {"posts": "posts"},
+    ),
     Case(
         "cluster",
         {
@@ -159,7 +163,10 @@ CASES = [
     ),
     Case(
         "label",
-        {"shuffle_engagement": True, "compute": {"device": "cpu", "processes": 2}},
+        {
+            "shuffle_engagement": True,
+            "compute": {"device": "cpu", "processes": 2, "engine": "local"},
+        },
         {"posts": "posts", "clusterer": "clusterer"},
     ),
     Case(
@@ -275,7 +282,7 @@ CASES = [
             "subset": {"cluster_fraction": 0.3, "seed": 2},
             "limits": {"overlap": 0.2, "imbalance": 3, "shift": 0.2, "largest_cluster": 0.3},
             "examples": 2,
-            "compute": {"processes": 2},
+            "compute": {"processes": 2, "engine": "local"},
         },
         {"dataset": "copies", "posts": "posts", "labels": "labels", "clusterer": "clusterer"},
     ),

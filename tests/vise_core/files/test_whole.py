@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from vise_core.board import FolderBoard
 from vise_core.files.whole import is_part, whole_file
 
 ROOT = Path(__file__).parents[3]
@@ -91,17 +90,6 @@ def test_a_second_name_of_the_same_file_is_no_rest(tmp_path: Path) -> None:
     with whole_file(target) as part:
         os.link(target, part)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-
-
-def test_a_board_on_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(path: Path, data: bytes) -> int:
-        path.open("wb").close()
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="No space"):
-        FolderBoard(tmp_path).put("rows/1", b"x")
-    assert list((tmp_path / "rows").iterdir()) == []
 
 
 OTHERS = {

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
+from vise_core.engine import engine
 from vise_core.integrity import candidates
 from vise_core.integrity.fingerprints import Fingerprints, fingerprint_files, joined
 from vise_core.integrity.near_duplicates import Matches, duplicates_between, duplicates_within
 from vise_core.posts.images.decode import encode_jpeg
+from vise_core.specs.compute import EngineCompute
 
 PLANTED = 60
 
@@ -160,7 +162,9 @@ def test_a_picture_posted_very_often_costs_no_more_than_its_nearest(
 @pytest.mark.slow
 def test_processes_and_threads_change_nothing(sample_jpegs, write_images, tmp_path) -> None:
     paths = write_images(tmp_path, sample_jpegs[:600])
-    one, two = (fingerprint_files(paths, processes=n) for n in (1, 2))
+    one = fingerprint_files(paths)
+    with engine(EngineCompute(processes=2), tmp_path, (), lambda: None) as workers:
+        two = fingerprint_files(paths, engine=workers)
     assert (one.bits == two.bits).all()
     assert (one.thumbs == two.thumbs).all()
     assert one.keys() == two.keys()
@@ -172,4 +176,4 @@ def test_nothing_is_a_copy_of_nothing(originals) -> None:
     nothing = joined([])
     assert len(duplicates_within(nothing)) == 0
     assert len(duplicates_between(nothing, originals)) == 0
-    assert len(duplicates_between(originals, nothing)) == 0
+    assert len(duplicates_between(originals, (), nothing)) == 0

@@ -37,6 +37,7 @@ def test_a_run_ends_at_its_limits_and_outlives_the_fork_server(cluster) -> None:
         VISE_SILENT_MINUTES="10",
         VISE_CANCEL_GRACE_SECONDS="5",
         VISE_DISK_ATTEMPTS="2",
+        VISE_MAX_ATTEMPTS="2",
     )
     served = cluster.create(spec={"steps": STEPS, "pause": 0.1})
     cluster.wait(served, lambda run: run.latest.get("count", 0) >= 6)
@@ -58,12 +59,16 @@ def test_a_run_ends_at_its_limits_and_outlives_the_fork_server(cluster) -> None:
 
     long = cluster.create(spec={"steps": 100_000, "pause": 0.1}, max_hours=8 / 3600)
     full = cluster.create(spec={"steps": 1, "pause": 0, "end": "disk full"})
+    gone = cluster.create(spec={"steps": 1, "pause": 0, "end": "no cluster"})
     run = cluster.wait_final(long)
     assert (run.state, run.attempt) == (RunState.failed, 1)
     assert "it ran for longer than its time limit of 0.00222222 h; it" in (run.reason or "")
     run = cluster.wait_final(full)
     assert (run.state, run.attempt) == (RunState.failed, 2)
     assert "failed after 2 attempts: the disk of worker is full" in (run.reason or "")
+    run = cluster.wait_final(gone)
+    assert (run.state, run.attempt) == (RunState.failed, 2)
+    assert "failed after 2 attempts: worker: the Dask scheduler tls://head:8786 is gone" in (run.reason or "")
     before = len(cluster.points(long))
     with cluster.sessions.begin() as db:
         retry_run(db, long)

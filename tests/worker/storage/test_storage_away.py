@@ -128,14 +128,13 @@ def test_a_bucket_that_never_responds_is_given_up(bucket, monkeypatch: pytest.Mo
         assert len(requests) == 2 * storage.TRIES, "the bucket's client sends each request a second time"
 
 
-def test_a_board_and_deletions_wait_for_a_bucket_that_is_away(
+def test_deletions_wait_for_a_bucket_that_is_away(
     context: Context, file: Path, bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = context.settings.model_copy(update={"storage_url": "s3://bucket/waits"})
     with through_proxy(bucket, monkeypatch) as proxy:
         s3 = Context(settings, context.sessions, Storage(settings.storage_url), "w")
         reporter = StoreReporter(s3, *hold_run(context.sessions))
-        board = reporter.board()
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         states = s3.state_storage(reporter.run_id, reporter.token)
         s3.store(lambda: states.put(file, digest))
@@ -150,12 +149,7 @@ def test_a_board_and_deletions_wait_for_a_bucket_that_is_away(
             assert "retrying" in caplog.text, bucket.requests[-5:]
             return result
 
-        while_away(lambda: board.put("rows/1", b"one"))
-        assert while_away(lambda: board.get("rows/1")) == b"one"
-        assert while_away(lambda: board.names("rows")) == {"1"}
         while_away(lambda: reporter._delete(states, {digest}))
-        assert [key.rpartition("/")[2] for key in bucket.objects] == ["1"]
-        while_away(board.drop)
         assert not bucket.objects
         s3.store(lambda: states.put(file, digest))
         while_away(lambda: s3.store(states.clear))
