@@ -89,7 +89,8 @@ def run_child(task: ChildTask) -> int:
         if error.__cause__ is not None and _is_full(error.__cause__):
             _close(reporter, f"the disk of this worker is full: {error}", "error")
             return DISK
-        outcome, code = {"reason": str(error)}, FAILED
+        # Paths are shown as in the workspace: where it lies is of no use to the user.
+        outcome, code = {"reason": str(error).replace(f"{task.workspace}/", "")}, FAILED
     except Exception as error:
         reason = in_words(error)
         if _is_full(error):

@@ -68,7 +68,7 @@ def run(spec: CountSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
     attempt = f"{os.getpid()}-{time.monotonic_ns()}"
     with _loader(first) if spec.loader_workers else nullcontext(itertools.count(first)) as numbers:
         _count(spec, itertools.islice(numbers, spec.steps - first), attempt, workspace, reporter)
-    _end(spec, reporter)
+    _end(spec, workspace, reporter)
     if spec.lines:
         reporter.log(f"end of {attempt}")
     (workspace / "counted.txt").write_text(f"{spec.steps}{spec.label}")
@@ -108,9 +108,9 @@ def _count(spec: CountSpec, steps: Iterable[int], attempt: str, workspace: Path,
             raise Stopped(f"stopped at {step + 1}")
 
 
-def _end(spec: CountSpec, reporter: Reporter) -> None:
+def _end(spec: CountSpec, workspace: Path, reporter: Reporter) -> None:
     if spec.end == "bad input":
-        raise BadInput("row 3: the field id is missing")
+        raise BadInput(f"{workspace / 'posts.csv'}: row 3: the field id is missing")
     if spec.end == "long name":
         reporter.metrics(0, {"x" * 9000: 1.0})
     if spec.end == "huge step":

@@ -96,7 +96,7 @@ def test_a_paused_run_rests_without_a_worker_and_goes_on_from_there(running) -> 
 
 def test_how_a_run_failed_is_said_in_a_sentence(running) -> None:
     ends = {
-        "bad input": "row 3: the field id is missing",
+        "bad input": "posts.csv: row 3: the field id is missing",
         "crash": "ZeroDivisionError: a bug",
         "kill": "memory ran out",
         "long name": "(9,000 characters): String should have at most 200 characters",
@@ -108,6 +108,7 @@ def test_how_a_run_failed_is_said_in_a_sentence(running) -> None:
         assert run.state is RunState.failed
         assert sentence in (run.reason or "")
         assert run.attempt == (2 if end == "kill" else 1), "only a lack of memory may pass"
+    assert running.view(made["bad input"]).reason == ends["bad input"], "it begins with no path of the worker"
     assert "test" in (running.view(made["crash"]).error or "") or "stages.py" in (
         running.view(made["crash"]).error or ""
     )
