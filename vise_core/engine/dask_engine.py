@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -122,6 +123,42 @@ class DaskEngine:
                 yield from results
         if killers:
             raise WorkerKilled(_killed(killers))
+
+    def ordered(
+        self, function: Callable[[T], R], items: Iterable[T], name: Callable[[T], str]
+    ) -> Iterator[R]:
+        stream = iter(items)
+        most = QUEUED_PER_WORKER * self._workers()
+        waiting: deque[tuple[T, Future[Any]]] = deque()
+        error: Exception | None = None
+        while True:
+            while error is None and len(waiting) < most:
+                try:
+                    item = next(stream)
+                except StopIteration:
+                    break
+                except Exception as raised:
+                    error = raised
+                else:
+                    waiting.append((item, self._submit(_apply, name(item), function, [item])))
+            if not waiting:
+                break
+            item, future = waiting.popleft()
+            self._done([future])
+            try:
+                yield self._result(future)[0]
+            except KilledWorker:
+                # Nothing else may be at work: see ``finished``.
+                for _, other in waiting:
+                    self._done([other])
+                future = self._submit(_apply, name(item), function, [item])
+                self._done([future])
+                try:
+                    yield self._result(future)[0]
+                except KilledWorker as killed:
+                    raise WorkerKilled(_killed([name(item)])) from killed
+        if error is not None:
+            raise error
 
     def reduced(
         self,

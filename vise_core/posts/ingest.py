@@ -7,11 +7,12 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
+from vise_core.engine import Engine, engine
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.whole import whole_file
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
 from vise_core.limits import limited_data
-from vise_core.reporter import Reporter
+from vise_core.reporter import PacedCheckpoints, Reporter
 from vise_core.specs.ingest import IngestResult, IngestSpec
 from vise_core.specs.posts.sources import SampleSource
 
@@ -27,8 +28,19 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
     state.mkdir(parents=True, exist_ok=True)
     synthetic = isinstance(spec.source, SampleSource)
     source = source_of(spec, inputs)
-    with nullcontext() if source is None else limited_data(_files(source)):
-        tally, warnings = _write_shards(spec, source, state, reporter)
+
+    def stop_if_asked() -> None:
+        if reporter.should_stop():
+            reporter.checkpoint(state)
+            raise Stopped("ingest was stopped between two shards")
+
+    # The limits are those of this process, which reads the source: the engine's own processes start without them.
+    with (
+        engine(spec.compute, workspace, inputs.values(), stop_if_asked) as workers,
+        nullcontext() if source is None else limited_data(_files(source)),
+        PacedCheckpoints(reporter, state) as saves,
+    ):
+        tally, warnings = _write_shards(spec, source, state, reporter, workers, saves)
     if tally.posts == 0:
         raise BadInput(_no_posts_message(tally))
     for warning in warnings:
@@ -78,7 +90,12 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
 
 
 def _write_shards(
-    spec: IngestSpec, source: Path | None, state: Path, reporter: Reporter
+    spec: IngestSpec,
+    source: Path | None,
+    state: Path,
+    reporter: Reporter,
+    workers: Engine,
+    saves: PacedCheckpoints,
 ) -> tuple[Tally, list[str]]:
     """Write shards into ``state``; return the tally and warnings.
 
@@ -89,7 +106,7 @@ def _write_shards(
         tally = Tally(**json.loads((state / "tally.json").read_bytes()))
         reporter.log(f"Continuing after {len(tally.shards)} complete shards.")
     total = spec.source.posts if isinstance(spec.source, SampleSource) else None
-    checker = PostChecker(spec, source, tally, state / "seen.sqlite")
+    checker = PostChecker(spec, source, tally, state / "seen.sqlite", workers)
     writer: ShardWriter | None = None
     for _, record in checker.records():
         if record is not None:
@@ -98,6 +115,7 @@ def _write_shards(
             if writer.posts == spec.posts_per_shard:
                 _close(writer, tally, state, checker)
                 writer = None
+                saves.save()
         if tally.read % 200 == 0:
             reporter.progress(tally.read, total, "posts", phase="reading posts")
             if reporter.should_stop():
