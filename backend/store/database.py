@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.errors import _WaitTimeout
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
 import backend.store.tables  # noqa: F401 -- foreign keys need the tables of every room
+from backend.store.locks import MIGRATION_LOCK
 from vise_core.errors import ViseError
 
 if TYPE_CHECKING:
@@ -239,13 +240,13 @@ def migrate(url: str, revision: str = "head") -> None:
     with engine.connect() as connection:
         if problem := server_problem(connection):
             raise ServerTooOld(problem)
-        connection.execute(text("SELECT pg_advisory_lock(8_447_301)"))
+        connection.execute(select(func.pg_advisory_lock(MIGRATION_LOCK)))
         try:
             current = MigrationContext.configure(connection).get_current_revision()
             if current is not None and current not in known:
                 raise UnknownRevision(current, engine.url.render_as_string())
             command.upgrade(config, revision)
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(8_447_301)"))
+            connection.execute(select(func.pg_advisory_unlock(MIGRATION_LOCK)))
             connection.commit()
     engine.dispose()

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.hostile.case import Case
 from tests.hostile.corpus import corpus
-from tests.hostile.drive import Outcome, drive, neighbour
+from tests.hostile.drive import Outcome, drive
+from tests.hostile.neighbour import neighbour
 from tests.hostile.stack import started
 
 MOST_DELAY = 1.0

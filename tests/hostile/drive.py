@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import io
-import itertools
-import statistics
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.hostile.case import Case, picture
+from tests.hostile.case import Case
 from tests.hostile.stack import Site
 from vise_client.client import ViseClient
 from vise_client.errors import ApiError, ClientError
@@ -176,48 +170,3 @@ def _ended(vise: ViseClient, run_id: Any, faults: list[str]) -> RunView:
 def _rejected(run: RunView) -> str:
     rejected = (run.result or {}).get("rejected") or {}
     return ", ".join(f"{reason} {count}" for reason, count in rejected.items())
-
-
-@dataclass
-class Neighbour:
-    """Another user, who has ordinary images predicted all the time."""
-
-    seconds: list[tuple[float, float]] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-    def longest(self, since: float = 0.0) -> float:
-        return max((took for began, took in self.seconds if began >= since), default=0.0)
-
-    def usual(self) -> float:
-        return statistics.median(took for _, took in self.seconds)
-
-
-@contextmanager
-def neighbour(site: Site) -> Iterator[Neighbour]:
-    """Predict ordinary images, each another one, until the block ends."""
-    done, found = threading.Event(), Neighbour()
-
-    def work() -> None:
-        for number in itertools.count():
-            if done.wait(0.2):
-                return
-            began = time.monotonic()
-            # A comment segment makes each file another one, which no cache knows.
-            data = picture("JPEG")
-            comment = f"neighbour {number}".encode()
-            data = data[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + data[2:]
-            try:
-                view = site.other.predict(data, overlay=False, wait=60)
-                if view.state != "succeeded":
-                    found.failed.append(view.error or view.state)
-            except ApiError as error:
-                found.failed.append(str(error))
-            found.seconds.append((began, time.monotonic() - began))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield found
-    finally:
-        done.set()
-        thread.join()

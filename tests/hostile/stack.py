@@ -31,7 +31,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Process:
-    """A process as it was when it was seen last."""
+    """A process as it was when it was seen last. ``look``: the number of the look that saw it."""
 
     started: str
     helper: bool
@@ -39,6 +39,8 @@ class Process:
     seconds: float = 0.0
     peak: int = 0
     written: int = 0
+    parent: int = 0
+    look: int = 0
 
 
 @dataclass
@@ -47,9 +49,15 @@ class Watch:
 
     processes: dict[int, Process] = field(default_factory=dict)
     before: frozenset[int] = frozenset()
+    looks: int = 0
     _done: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self) -> None:
+        with self._lock:
+            self._look()
+
+    def _look(self) -> None:
         children: dict[int, list[int]] = {}
         seen: dict[int, list[str]] = {}
         for entry in Path("/proc").iterdir():
@@ -61,13 +69,16 @@ class Watch:
                 seen[int(entry.name)] = stat
                 children.setdefault(int(stat[1]), []).append(int(entry.name))
         pids = [os.getpid()]
+        # Counted once all are noted: `written` may be called meanwhile.
+        looks = self.looks + 1
         while pids:
             for pid in children.get(pids.pop(), ()):
                 if pid not in self.before:
                     pids.append(pid)
-                    self._note(pid, seen[pid])
+                    self._note(pid, seen[pid], looks)
+        self.looks = looks
 
-    def _note(self, pid: int, stat: list[str]) -> None:
+    def _note(self, pid: int, stat: list[str], look: int) -> None:
         known = self.processes.get(pid)
         if known is None or known.started != stat[19]:
             try:
@@ -76,6 +87,7 @@ class Watch:
                 return
             server = any(name in command for name in SERVERS)
             known = self.processes[pid] = Process(stat[19], b"helper import serve" in command, server)
+        known.parent, known.look = int(stat[1]), look
         with suppress(OSError, IndexError):
             known.written = int(Path(f"/proc/{pid}/io").read_text().partition("wchar: ")[2].split()[0])
         known.seconds = (int(stat[11]) + int(stat[12])) / _TICK
@@ -90,8 +102,15 @@ class Watch:
         return sum(p.seconds for p in self.processes.values() if p.helper or not helpers)
 
     def written(self) -> int:
-        """Bytes that all processes but the servers have written so far, to files and pipes."""
-        return sum(p.written for p in self.processes.values() if not p.server)
+        """Bytes that all processes but the servers have written so far, to files and pipes.
+
+        Linux adds what a process wrote to its parent's count when the parent waits for it: there it counts.
+        """
+        return sum(
+            p.written
+            for p in self.processes.values()
+            if not p.server and (p.look >= self.looks or p.parent not in self.processes)
+        )
 
     def forget(self) -> None:
         for process in self.processes.values():
@@ -129,10 +148,11 @@ class Watch:
 
 @dataclass
 class Site:
-    """The started stack. ``statuses``: of every response so far."""
+    """The started stack. ``statuses``: of every response so far to ``vise``, whose requests are ``token``'s."""
 
+    api: str
+    token: str
     vise: ViseClient
-    other: ViseClient
     folder: Path
     watch: Watch
     statuses: list[int]
@@ -170,16 +190,10 @@ def started(folder: Path) -> Iterator[Site]:
 
 def _clients(servers: dict[str, str], folder: Path, watch: Watch) -> Iterator[Site]:
     statuses: list[int] = []
-    with (
-        ViseClient(servers["api"], servers["token"]) as vise,
-        ViseClient(servers["api"], servers["token"]) as other,
-    ):
-        for client in (vise, other):
-            client._http.event_hooks["response"].append(
-                lambda response: statuses.append(response.status_code)
-            )
+    with ViseClient(servers["api"], servers["token"]) as vise:
+        vise._http.event_hooks["response"].append(lambda response: statuses.append(response.status_code))
         wake(vise)
-        yield Site(vise, other, folder, watch, statuses)
+        yield Site(servers["api"], servers["token"], vise, folder, watch, statuses)
 
 
 def add_model(servers: dict[str, str], folder: Path) -> None:

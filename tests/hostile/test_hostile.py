@@ -11,7 +11,8 @@ import pytest
 from tests.hostile.__main__ import TRACE
 from tests.hostile.case import Case
 from tests.hostile.corpus import corpus
-from tests.hostile.drive import drive, neighbour
+from tests.hostile.drive import drive
+from tests.hostile.neighbour import neighbour
 from tests.hostile.stack import Site, started
 
 pytestmark = [pytest.mark.stack, pytest.mark.processes]

@@ -126,7 +126,7 @@ def _fit_comments(
     documents = [documents[i] for i in known.tolist()]
     _raise_if_stopped(reporter)
     with _shared_passes(spec, rows, workspace, reporter) as distribute:
-        options = _pass_options(spec, comments.kmeans, rows, distribute, reporter)
+        options = _pass_options(spec, comments.kmeans, distribute, reporter)
         clustering = fit_kmeans(rows, comments.kmeans, spec.seed, "comments", options)
     _report(reporter, "comments", clustering)
     terms = None
@@ -162,7 +162,7 @@ def cluster_subset(index: ShardIndex, subset: SubsetSpec, reporter: Reporter) ->
 
 
 def _pass_options(
-    spec: ClusterSpec, kmeans: KMeansSpec, rows: Rows, distribute: Distribute | None, reporter: Reporter
+    spec: ClusterSpec, kmeans: KMeansSpec, distribute: Distribute | None, reporter: Reporter
 ) -> PassOptions:
     """Return options for passes over comments that report their progress, on the spec's device."""
     phase = f"k-means, {kmeans.k} comment clusters"
@@ -174,9 +174,7 @@ def _pass_options(
         _raise_if_stopped(reporter)
         return False
 
-    # Only passes over words use a GPU; other rows must not fail without a GPU.
-    device = pick_device(spec.compute.device) if sparse.issparse(rows) else "cpu"
-    return PassOptions(device, on_pass, distribute)
+    return PassOptions(pick_device(spec.compute.device), on_pass, distribute)
 
 
 @contextmanager

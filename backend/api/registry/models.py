@@ -41,14 +41,13 @@ def register(body: ModelCreate, db: Db, who: Who) -> ModelView:
     """
     model = models.register(db, body, who)
     db.refresh(model)
-    return models.view(model)
+    return models.view(db, model)
 
 
 @router.get("/{model_id}", response_model=ModelView, dependencies=[needs.read])
 def read(model_id: UUID, db: Db) -> ModelView:
     """Return a model. Status 404 if no model has this id."""
-    (view,) = models.views(db, [models.get(db, model_id)])
-    return view
+    return models.view(db, models.get(db, model_id))
 
 
 @router.get("/{model_id}/card", response_model=ModelCardView, dependencies=[needs.read])
@@ -97,7 +96,7 @@ def update(model_id: UUID, body: ModelUpdate, db: Db, who: Who) -> ModelView:
         models.set_default(db, model_id, who)
     db.flush()
     db.refresh(model)
-    return models.view(model)
+    return models.view(db, model)
 
 
 @router.get("/{model_id}/derived", response_model=Derived, dependencies=[needs.admin])

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.store.accounts.ownership import require_owner
 from backend.store.accounts.tables import User
 from backend.store.accounts.users import Identity
 from backend.store.errors import Conflict, Invalid, NotFound
+from backend.store.locks import REGISTRY_LOCK
 from backend.store.registry.tables import Artifact, Model
 from backend.store.rows import unique
 from backend.store.runs.tables import Run
@@ -218,7 +219,7 @@ def _validation_score(run: Run) -> float:
 
 
 def _lock_registry(db: Session) -> None:
-    db.execute(text("SELECT pg_advisory_xact_lock(8447302)"))
+    db.execute(select(func.pg_advisory_xact_lock(REGISTRY_LOCK)))
 
 
 def views(db: Session, models: Sequence[Model]) -> list[ModelView]:
@@ -227,6 +228,7 @@ def views(db: Session, models: Sequence[Model]) -> list[ModelView]:
     return [ModelView.of(model, deleted_inputs=deleted.get(model.run_id, [])) for model in models]
 
 
-def view(model: Model) -> ModelView:
-    """Return a model as a part of what the API shows."""
-    return ModelView.of(model, deleted_inputs=[])
+def view(db: Session, model: Model) -> ModelView:
+    """Return a model as the API shows it."""
+    (view,) = views(db, [model])
+    return view

@@ -210,7 +210,7 @@ def view(db: Session, prediction_id: UUID) -> PredictionView:
     options = PredictOptions.model_validate(prediction.options)
     return PredictionView.of(
         prediction,
-        model=models.view(model),
+        model=models.view(db, model),
         method=options.method,
         strength=options.strength,
         colour_map=options.colour_map,

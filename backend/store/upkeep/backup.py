@@ -26,6 +26,7 @@ from backend.store.database import (
     open_connection,
     plain_url,
 )
+from backend.store.locks import BACKUP_LOCK
 from backend.store.registry.storage import Storage, StorageError
 from vise_core.files.hashing import file_sha256
 
@@ -40,7 +41,6 @@ from .backup_files import (
     read_manifest,
     write_manifest,
 )
-from .marks import BACKUP_LOCK
 from .removals_kept import FOLDER as REMOVALS
 from .removals_kept import add_removals
 from .states import state_files
@@ -92,8 +92,10 @@ def restore(source: Path, database_url: str, storage: Storage, removals: Path | 
     """Check a backup, and restore it into an empty database and storage; then check what is there.
 
     The storage may keep removals of posts, and ``removals`` is a folder with those of a lost one: workers apply all
-    that are newer than the backup (``removal_work.restore_kept``). A restore that was killed can be repeated. Raises BackupError if the backup is damaged or of a newer version, or if
-    the database or the storage is not empty, and UnknownRevision for a database of a version that is not known.
+    that are newer than the backup (``removal_work.restore_kept``). A restore that was killed can be repeated.
+
+    Raises BackupError if the backup is damaged or of a newer version, or if the database or the storage is not empty,
+    and UnknownRevision for a database of a version that is not known.
     """
     manifest = read_manifest(source)
     if manifest.revision not in known_revisions():

@@ -18,12 +18,10 @@ from sqlalchemy import ColumnElement, Text, cast, delete, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from backend.store.locks import BACKUP_LOCK, SWEEP_LOCK
 from vise_core.errors import ViseError
 
 from .tables import Garbage
-
-SWEEP_LOCK, BACKUP_LOCK = 8_447_302, 8_447_303
-"""PostgreSQL advisory locks: held exclusively while a sweep removes objects, and while a backup is made."""
 
 _MARK_ARTIFACTS = text(
     "INSERT INTO garbage (sha256) SELECT DISTINCT row->>'sha256' FROM artifacts, jsonb_array_elements(manifest) row "

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from backend.store.database import Sessions, session_factory
 from backend.store.errors import in_words, is_transient
+from backend.store.locks import REMOVALS_LOCK
 from backend.store.registry.storage import Storage
 from backend.store.registry.storage_away import away
 from vise_client.schemas.removals import RemovalState
@@ -28,8 +29,6 @@ from .removals_kept import keep, kept
 from .tables import Removal
 
 log = logging.getLogger("vise.removals")
-LOCK = 8_447_304
-"""PostgreSQL advisory lock of the process that works on removals; it ends with the process, or its lease."""
 LEASE_SECONDS = 15.0
 """Silence after which the process counts as frozen and loses the lock."""
 PROGRESS_SECONDS = 1.0
@@ -164,7 +163,7 @@ def _alone(sessions: Sessions) -> Iterator[threading.Event | None]:
     """
     engine: Engine = sessions.kw["bind"]
     with session_factory(engine.execution_options(isolation_level="AUTOCOMMIT"))() as lock:
-        if not lock.scalar(select(func.pg_try_advisory_lock(LOCK))):
+        if not lock.scalar(select(func.pg_try_advisory_lock(REMOVALS_LOCK))):
             yield None
             return
         lock.execute(text(f"SET idle_session_timeout = {round(1000 * LEASE_SECONDS)}"))
@@ -190,7 +189,7 @@ def _alone(sessions: Sessions) -> Iterator[threading.Event | None]:
                 lock.invalidate()
             else:
                 lock.execute(text("RESET idle_session_timeout"))
-                lock.execute(select(func.pg_advisory_unlock(LOCK)))
+                lock.execute(select(func.pg_advisory_unlock(REMOVALS_LOCK)))
 
 
 def restore_kept(sessions: Sessions, storage: Storage) -> int:

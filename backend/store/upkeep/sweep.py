@@ -10,9 +10,10 @@ from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session
 
 from backend.store.database import Sessions, session_factory
+from backend.store.locks import BACKUP_LOCK, SWEEP_LOCK
 from backend.store.registry.storage import Storage
 
-from .marks import BACKUP_LOCK, SWEEP_LOCK, mark
+from .marks import mark
 from .tables import Garbage
 
 BATCH = 1000

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
 
-from vise_core.engagement.clustering import kmeans, lloyd
+from vise_core.engagement.clustering import kmeans, lloyd, lloyd_dense
 from vise_core.engagement.clustering.kmeans import fit_kmeans, nearest_centroid
 from vise_core.errors import BadInput
 from vise_core.specs.cluster import KMeansSpec
@@ -48,12 +50,6 @@ def test_ties_and_empty_rows_go_to_the_lowest_id() -> None:
     centroids = np.array([[1, 0], [0, 1], [1, 0]], dtype=np.float32)
     rows = sparse.csr_matrix(np.array([[1, 0], [0.5, 0.5], [0, 0]], dtype=np.float32))
     assert nearest_centroid(rows, centroids)[0].tolist() == [0, 0, 0]
-
-
-def test_chunks_change_nothing(blobs, monkeypatch) -> None:
-    whole = nearest_centroid(blobs, blobs[:9])[0]
-    monkeypatch.setattr(kmeans, "CHUNK_BYTES", 8 * 9 * 7)
-    np.testing.assert_array_equal(nearest_centroid(blobs, blobs[:9])[0], whole)
 
 
 @pytest.mark.parametrize("algorithm", kmeans.ALGORITHMS)
@@ -110,12 +106,11 @@ def test_sparse_and_dense_rows_give_the_same_clusters(blobs, algorithm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "algorithm"),
-    [(np.asarray, "spherical"), (sparse.csr_matrix, "spherical"), (sparse.csr_matrix, "kmeans")],
+    ("form", "algorithm"), list(product([np.asarray, sparse.csr_matrix], ["kmeans", "spherical"]))
 )
 def test_clusters_that_start_at_one_place_are_seeded_anew(blobs, form, algorithm, monkeypatch) -> None:
     monkeypatch.setattr(
-        "sklearn.cluster.kmeans_plusplus", lambda rows, k, random_state: (rows[[0] * k], None)
+        lloyd_dense, "plus_plus_dense", lambda rows, k, random, *, threads: np.zeros(k, dtype=np.int64)
     )
     monkeypatch.setattr(lloyd, "plus_plus", lambda rows, k, random: np.zeros(k, dtype=np.int64))
     spec = KMeansSpec(k=6, algorithm=algorithm)

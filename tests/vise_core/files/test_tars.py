@@ -97,11 +97,27 @@ ATTACKS["numbers of 200 digits"] = lambda path: packed_zeros(
     path, pax(comment=("9" * 200 + "x") * (MAX_HEADERS // 202)) + header("a", 2**40), 0, GOOD
 )
 DAMAGED: dict[str, bytes] = {
-    "a negative size": pax(size="-5000") + GOOD,
-    "a size that leads back to its own header": pax(size="-1536") + GOOD,
     "a size that is no number": pax(size="many") + GOOD,
     "an end in a header": GOOD + header("2.json", 10)[:100],
     "an end in a member": GOOD + header("2.json", 9000) + b"x",
+}
+
+
+def negative(name: str, size: int, kind: bytes) -> bytes:
+    """A header with a size below zero, in the base-256 of GNU tar."""
+    block = bytearray(header(name, 0, kind))
+    block[124:136] = (2**96 + size).to_bytes(12, "big")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+BACKWARDS: dict[str, bytes] = {
+    # Without a check, tarfile reads the first as an empty file, and each of the others again and again.
+    "a size below zero": pax(size="-512") + GOOD,
+    "a size that leads back to its own header": pax(size="-1536") + GOOD,
+    "a size before the archive": pax(size="-5000") + GOOD,
+    "a sparse member that leads back to its own header": negative("a", -512, tarfile.GNUTYPE_SPARSE) + GOOD,
 }
 
 
@@ -150,6 +166,17 @@ def test_a_damaged_tar_is_a_sentence(tmp_path: Path, damage: str) -> None:
     with pytest.raises(BadArchive, match=r"a\.tar: (damaged|holds no file)"):
         unpack(path, tmp_path / "out", UnpackLimits())
     with pytest.raises(BadInput):
+        list(read_webdataset(path, WebDatasetSource(), Notes()))
+
+
+@pytest.mark.parametrize("damage", BACKWARDS)
+def test_a_size_below_zero_is_damage(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "a.tar"
+    # After a member: at byte 0 tarfile stops by itself.
+    path.write_bytes(GOOD + BACKWARDS[damage] + bytes(1024))
+    with pytest.raises(BadArchive, match=r"a\.tar: damaged.*a member of negative size"):
+        unpack(path, tmp_path / "out", UnpackLimits(files=10))
+    with pytest.raises(BadInput, match="a member of negative size"):
         list(read_webdataset(path, WebDatasetSource(), Notes()))
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from backend.commands import gc as command
 from backend.settings import settings
+from backend.store.locks import BACKUP_LOCK
 from backend.store.registry import artifacts, datasets
 from backend.store.registry.storage import Storage
 from backend.store.registry.tables import Artifact, Dataset, Upload
@@ -147,7 +148,7 @@ def test_what_no_row_names_yet_is_kept_for_the_grace_time(place) -> None:
 def test_nothing_is_removed_while_a_backup_is_made(place) -> None:
     place.delete(place.finished("one"))
     with place.engine.connect() as backup:
-        backup.execute(select(func.pg_advisory_lock(marks.BACKUP_LOCK)))
+        backup.execute(select(func.pg_advisory_lock(BACKUP_LOCK)))
         assert sweep.remove_due(place.sessions, place.storage) == 0
         backup.execute(select(func.pg_advisory_unlock_all()))
     assert sweep.remove_due(place.sessions, place.storage) == 1

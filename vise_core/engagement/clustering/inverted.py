@@ -116,7 +116,7 @@ def _add_row(scores, row, weight):  # type: ignore[no-untyped-def]
 
 
 @kernel(fastmath=True, nogil=True)
-def _block_maxima(scores, half_norms, maxima):  # type: ignore[no-untyped-def]
+def block_maxima(scores, half_norms, maxima):  # type: ignore[no-untyped-def]
     """Subtract the half norms from the scores; set each block's largest score and return the largest of all."""
     # Full fastmath leaves infinity undefined.
     best = np.float32(-3e38)
@@ -178,7 +178,7 @@ def _nearest_in(rows, index, padded_half_norms, begin, end, labels, squared):  #
                 for posting in range(starts[term], starts[term + 1]):
                     scores[clusters[posting]] += value * weights[posting]
         # The margin of ``InvertedIndex.margins``.
-        threshold = _block_maxima(scores, padded_half_norms, maxima) - 4 * (last - first + 2) * _EPS * size
+        threshold = block_maxima(scores, padded_half_norms, maxima) - 4 * (last - first + 2) * _EPS * size
         best, label = -np.inf, 0
         for block in range(len(maxima)):
             if maxima[block] >= threshold:

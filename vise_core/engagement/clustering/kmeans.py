@@ -1,7 +1,7 @@
 """k-means over sparse or dense rows: fitting, and the nearest centroid.
 
-Sparse rows (words) go through our compiled code (``lloyd``, ``inverted``), dense rows and mini-batches through
-scikit-learn. The same rows and seed give the same bits with any number of cores.
+Sparse rows (words) go through ``lloyd`` and ``inverted``, dense rows through ``lloyd_dense`` and ``dense``, and
+mini-batches through scikit-learn. The same rows and seed give the same bits with any number of cores.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from vise_core.errors import BadInput
 from vise_core.specs.cluster import KMeansSpec
 
 from .csr import unit_rows
+from .dense import DenseIndex
 from .inverted import InvertedIndex
 from .lloyd import Distribute, OnPass, fit_sparse
+from .lloyd_dense import fit_dense, unit_dense
 
 Rows = Any
 """(n, d) float32: a scipy CSR matrix or a numpy array."""
 Centroids = Any
 """(k, d) float32: CSR where the rows are sparse, else a numpy array."""
-
-CHUNK_BYTES = 64 * 2**20
-"""Largest memory of the distances of one chunk of rows."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,12 @@ class Clustering:
 
 @dataclass(frozen=True)
 class PassOptions:
-    """Options of Lloyd's passes over sparse rows (``lloyd.fit_sparse``), which do not change a bit of the result.
+    """Options of Lloyd's passes (``lloyd.fit_sparse``), which do not change a bit of the result.
 
     Attributes
     ----------
-    device: cpu or cuda. on_pass: called after each pass, may raise. distribute: shares passes with other processes.
+    device: cpu or cuda. on_pass: called after each pass, may raise.
+    distribute: shares passes over sparse rows with other processes.
     """
 
     device: str = "cpu"
@@ -73,14 +73,14 @@ def fit_kmeans(
             f"{name}: the features hold NaN or infinity and cannot be clustered: check the extractor"
         )
     if spec.algorithm == "spherical":
-        rows = _directions(rows)
+        rows = unit_rows(rows) if sparse.issparse(rows) else unit_dense(rows)
     distinct = _distinct_rows(rows, spec.k)
     if distinct < spec.k:
         raise BadInput(
             f"{name}.kmeans.k is {spec.k}, but the cluster subset has only {distinct} distinct rows: "
             f"set {name}.kmeans.k to at most {distinct}, or give more posts or a larger subset.cluster_fraction"
         )
-    # One thread for scikit-learn, so that the order of sums is fixed.
+    # One thread for scikit-learn's mini-batches, so that the order of sums is fixed.
     with threadpool_limits(limits=1):
         centroids, iterations = ALGORITHMS[spec.algorithm](rows, spec, seed, options)
         centroids, labels, squared = _without_empty(rows, centroids)
@@ -90,27 +90,9 @@ def fit_kmeans(
 def nearest_centroid(
     rows: Rows, centroids: Centroids, *, threads: int = 1
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """Return (labels (n,) int32, squared distances (n,) float64); ties go to the lowest cluster id.
-
-    Memory is bounded by CHUNK_BYTES for any n.
-    """
-    if sparse.issparse(rows):
-        return InvertedIndex.build(centroids).nearest(rows, threads=threads)
-    # 64-bit sums: with float32 the expansion |x|² - 2xc + |c|² mislabels rows that lie near a border.
-    table = centroids.astype(np.float64)
-    half_norms = 0.5 * (table**2).sum(axis=1)
-    transposed = np.ascontiguousarray(table.T)
-    labels = np.empty(rows.shape[0], dtype=np.int32)
-    squared = np.zeros(rows.shape[0])
-    step = max(1, CHUNK_BYTES // (8 * len(centroids)))
-    for start in range(0, rows.shape[0], step):
-        chunk = rows[start : start + step].astype(np.float64)
-        scores = chunk @ transposed - half_norms
-        best = scores.argmax(axis=1)
-        labels[start : start + step] = best
-        distances = (chunk**2).sum(axis=1) - 2 * scores[np.arange(len(best)), best]
-        squared[start : start + step] = np.maximum(distances, 0)
-    return labels, squared
+    """Return (labels (n,) int32, squared distances (n,) float64); ties go to the lowest cluster id."""
+    index = InvertedIndex if sparse.issparse(rows) else DenseIndex
+    return index.build(centroids).nearest(rows, threads=threads)
 
 
 def dense_rows(centroids: Centroids) -> Iterator[npt.NDArray[np.float32]]:
@@ -148,28 +130,26 @@ def _with_row(centroids: Centroids, cluster: int, row: Rows) -> Centroids:
 
 
 def _lloyd(rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions) -> tuple[Centroids, int]:
-    if sparse.issparse(rows):
-        return _fit_sparse(rows, spec, seed, options, spherical=False)
-    from sklearn.cluster import KMeans  # imported here: it is slow to import, and labelling does not need it
-
-    model = KMeans(spec.k, n_init=1, max_iter=spec.max_iter, tol=spec.tol, random_state=seed).fit(rows)
-    return model.cluster_centers_.astype(np.float32), int(model.n_iter_)
+    return _fit(rows, spec, seed, options, spherical=False)
 
 
-def _fit_sparse(
+def _spherical(rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions) -> tuple[Centroids, int]:
+    return _fit(rows, spec, seed, options, spherical=True)
+
+
+def _fit(
     rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions, *, spherical: bool
 ) -> tuple[Centroids, int]:
-    return fit_sparse(
-        rows,
-        spec.k,
-        seed,
-        max_iter=spec.max_iter,
-        tol=spec.tol,
-        spherical=spherical,
-        on_pass=options.on_pass,
-        distribute=options.distribute,
-        device=options.device,
-    )
+    settings: dict[str, Any] = {
+        "max_iter": spec.max_iter,
+        "tol": spec.tol,
+        "spherical": spherical,
+        "on_pass": options.on_pass,
+        "device": options.device,
+    }
+    if sparse.issparse(rows):
+        return fit_sparse(rows, spec.k, seed, distribute=options.distribute, **settings)
+    return fit_dense(rows, spec.k, seed, **settings)
 
 
 def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: PassOptions) -> tuple[Centroids, int]:
@@ -183,42 +163,11 @@ def _minibatch(rows: Rows, spec: KMeansSpec, seed: int, _: PassOptions) -> tuple
     return sparse.csr_matrix(centroids) if sparse.issparse(rows) else centroids, int(model.n_iter_)
 
 
-def _spherical(rows: Rows, spec: KMeansSpec, seed: int, options: PassOptions) -> tuple[Centroids, int]:
-    if sparse.issparse(rows):
-        return _fit_sparse(rows, spec, seed, options, spherical=True)
-    from sklearn.cluster import kmeans_plusplus
-
-    unit = _unit(rows)
-    centroids = _unit(kmeans_plusplus(unit, spec.k, random_state=seed)[0]).astype(np.float32)
-    for iteration in range(1, spec.max_iter + 1):
-        labels, squared = nearest_centroid(unit, centroids)
-        sums = np.zeros(centroids.shape)
-        np.add.at(sums, labels, unit)
-        empty = np.flatnonzero(np.bincount(labels, minlength=spec.k) == 0)
-        # Trap 8: an empty cluster restarts at one of the rows farthest from their centroids.
-        sums[empty] = unit[np.argsort(-squared, kind="stable")[: len(empty)]]
-        moved = _unit(sums).astype(np.float32)
-        shift = float(((moved - centroids) ** 2).sum(axis=1).mean())
-        centroids = moved
-        if shift <= spec.tol and len(empty) == 0:
-            return centroids, iteration
-    return centroids, spec.max_iter
-
-
 ALGORITHMS: dict[str, Callable[[Rows, KMeansSpec, int, PassOptions], tuple[Centroids, int]]] = {
     "kmeans": _lloyd,
     "minibatch": _minibatch,
     "spherical": _spherical,
 }
-
-
-def _directions(rows: Rows) -> Rows:
-    return unit_rows(rows) if sparse.issparse(rows) else _unit(rows)
-
-
-def _unit(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms == 0, 1, norms)
 
 
 def _distinct_rows(rows: Rows, most: int) -> int:

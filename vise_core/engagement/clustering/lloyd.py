@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ INIT_ROWS, INIT_ROWS_PER_CLUSTER = 20_000, 10
 """k-means++ chooses among at most max(INIT_ROWS, k · INIT_ROWS_PER_CLUSTER) rows, sampled at random if there are more
 (ours: all of a million rows would take hours)."""
 
+Matrix = Any
+"""A scipy CSR matrix or a numpy array."""
 OnPass = Callable[[int, float], bool]
 """Called with the number of each pass and the inertia of the centroids before it; returning True ends the fit."""
 
@@ -40,12 +42,12 @@ class Assigned:
     Attributes
     ----------
     labels: (n,) int32, the nearest centroid of each row. squared: (n,) float64, its squared distance.
-    sums: (k, d) int64 CSR without zeros, the sum of the members of each cluster in units of 2**-bits.
+    sums: (k, d) int64, the sum of the members of each cluster in units of 2**-bits; CSR without zeros for sparse rows.
     """
 
     labels: npt.NDArray[np.int32]
     squared: npt.NDArray[np.float64]
-    sums: sparse.csr_matrix
+    sums: Matrix
 
 
 MakePass = Callable[[sparse.csr_matrix], Assigned]
@@ -91,30 +93,52 @@ def fit_sparse(
     )
     from sklearn.utils.sparsefuncs import mean_variance_axis
 
+    def move(assigned: Assigned) -> sparse.csr_matrix:
+        means = mean_rows(rows, assigned, bits)
+        return unit_rows(means) if spherical else means
+
     tolerance = tol * float(mean_variance_axis(rows, axis=0)[1].mean())
-    centroids = _initial_centroids(rows, k, random)
+    sample = init_sample(rows, k, random)
+    centroids = sample[plus_plus(sample, k, random)]
+    return iterate(centroids, make_pass, move, max_iter=max_iter, tolerance=tolerance, on_pass=on_pass)
+
+
+def iterate(
+    centroids: Matrix,
+    make_pass: Callable[[Matrix], Assigned],
+    move: Callable[[Assigned], Matrix],
+    *,
+    max_iter: int,
+    tolerance: float,
+    on_pass: OnPass | None,
+) -> tuple[Matrix, int]:
+    """Make passes until the labels stay or the centroids move by less than ``tolerance``, at most ``max_iter``.
+
+    ``move`` returns the new centroids after a pass. Returns (centroids (k, d), passes made).
+    """
     labels_before: npt.NDArray[np.int32] | None = None
     for iteration in range(1, max_iter + 1):
         assigned = make_pass(centroids)
         if on_pass is not None and on_pass(iteration, float(assigned.squared.sum())):
             return centroids, iteration - 1
-        moved = mean_rows(rows, assigned, bits)
-        if spherical:
-            moved = unit_rows(moved)
-        shift = float(((moved - centroids).data.astype(np.float64) ** 2).sum())
+        moved = move(assigned)
+        shift = moved - centroids
+        if sparse.issparse(shift):
+            shift = shift.data
         centroids = moved
         unchanged = labels_before is not None and np.array_equal(assigned.labels, labels_before)
-        if unchanged or shift <= tolerance:
+        if unchanged or float((shift.astype(np.float64) ** 2).sum()) <= tolerance:
             return centroids, iteration
         labels_before = assigned.labels
     return centroids, max_iter
 
 
-def _initial_centroids(rows: sparse.csr_matrix, k: int, random: np.random.RandomState) -> sparse.csr_matrix:
+def init_sample(rows: Matrix, k: int, random: np.random.RandomState) -> Matrix:
+    """Return the rows that k-means++ chooses among: all, or a random sample in their order."""
     most = max(INIT_ROWS, INIT_ROWS_PER_CLUSTER * k)
     if rows.shape[0] > most:
-        rows = rows[np.sort(random.choice(rows.shape[0], most, replace=False))]
-    return rows[plus_plus(rows, k, random)]
+        return rows[np.sort(random.choice(rows.shape[0], most, replace=False))]
+    return rows
 
 
 def assign(
@@ -155,12 +179,13 @@ def join_blocks(blocks: list[Assigned]) -> Assigned:
     )
 
 
-def fraction_bits(rows: sparse.csr_matrix) -> int:
+def fraction_bits(rows: Matrix) -> int:
     """Return the largest b for which no sum of the entries of (n, dim) rows in units of 2**-b overflows 64 bits.
 
     A million rows of L2 norm 1 get 41 bits: a weight of 2**-17 keeps all digits of its float32.
     """
-    largest = float(np.abs(rows.data).max()) if rows.nnz else 0.0
+    entries = rows.data if sparse.issparse(rows) else rows
+    largest = max(float(entries.max()), -float(entries.min())) if entries.size else 0.0
     return 61 - int(rows.shape[0]).bit_length() - int(np.frexp(largest)[1])
 
 
@@ -241,7 +266,7 @@ def mean_rows(rows: sparse.csr_matrix, assigned: Assigned, bits: int) -> sparse.
     """
     sums, k = assigned.sums, assigned.sums.shape[0]
     sizes = np.bincount(assigned.labels, minlength=k)
-    relocated = _relocated_rows(assigned, sizes)
+    relocated = relocated_rows(assigned, sizes)
     if relocated:
         # Integers: subtracting the row from its old cluster's sum is exact.
         moved, targets = np.array(relocated).T
@@ -256,7 +281,7 @@ def mean_rows(rows: sparse.csr_matrix, assigned: Assigned, bits: int) -> sparse.
     return sparse.csr_matrix((means, sums.indices, sums.indptr), shape=sums.shape)
 
 
-def _relocated_rows(assigned: Assigned, sizes: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+def relocated_rows(assigned: Assigned, sizes: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     """Return (row, empty cluster that it moves to) for each empty cluster, and update ``sizes``."""
     empty, labels = np.flatnonzero(sizes == 0), assigned.labels
     relocated: list[tuple[int, int]] = []

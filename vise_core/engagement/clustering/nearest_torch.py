@@ -1,19 +1,22 @@
-"""Nearest-centroid search with torch on a GPU, with the same bits as ``InvertedIndex.nearest``.
+"""Nearest-centroid search with torch on a GPU, with the same bits as ``InvertedIndex`` and ``DenseIndex``.
 
 A comment is a weighted bag of words: its scores are ``embedding_bag`` with the centroids as table, 32-bit sums in the
-device's order. If only one centroid lies within the rounding error of the best, it is the nearest; the few rows with
-several candidates, and the distances of all rows, go through the compiled code.
+device's order; those of dense rows are a matrix product. If only one centroid lies within the rounding error of the
+best, it is the nearest; the few rows with several candidates, and the distances of all rows, go through the compiled
+code.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from .dense import DenseIndex
 from .inverted import InvertedIndex
 
 if TYPE_CHECKING:
@@ -51,37 +54,89 @@ class TorchIndex:
         self, rows: sparse.csr_matrix, *, threads: int = 1
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         """Return (labels, squared distances) with the same bits as ``InvertedIndex.nearest``."""
-        margins = self.index.margins(rows).astype(np.float32)
-        labels = np.empty(rows.shape[0], dtype=np.int32)
-        certain = np.empty(rows.shape[0], dtype=bool)
-        step = max(1, SCORES_BYTES // (4 * self.table.shape[1]))
-        for start in range(0, rows.shape[0], step):
-            part = slice(start, min(start + step, rows.shape[0]))
-            best, single = _best(rows[part], self.table, self.half_norms, margins[part])
-            labels[part], certain[part] = best.cpu().numpy(), single.cpu().numpy()
-        squared = self.index.squared_to(rows, labels, threads=threads)
-        uncertain = np.flatnonzero(~certain)
-        if len(uncertain):
-            labels[uncertain], squared[uncertain] = self.index.nearest(rows[uncertain], threads=threads)
-        return labels, squared
+        return _nearest(self.index, self._scores, self.table.shape[1], rows, threads)
+
+    def _scores(self, rows: sparse.csr_matrix) -> torch.Tensor:
+        import torch
+
+        arrays = (rows.indices.astype(np.int64), rows.indptr.astype(np.int64), rows.data.astype(np.float32))
+        words, starts, weights = (torch.from_numpy(array).to(self.table.device) for array in arrays)
+        scores = torch.nn.functional.embedding_bag(
+            words, self.table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+        )
+        return scores.sub_(self.half_norms)
 
 
-def _best(
-    rows: sparse.csr_matrix, table: torch.Tensor, half_norms: torch.Tensor, margins: npt.NDArray[np.float32]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (best centroid of each row, True if no other lies within the row's margin), each (n,)."""
+@dataclass(frozen=True)
+class DenseTorchIndex:
+    """Centroids for dense rows on a device.
+
+    Attributes
+    ----------
+    index: the (k, d) centroids in main memory. table: (d, k) float32. half_norms: (k,) float32. Both on the device.
+    """
+
+    index: DenseIndex
+    table: torch.Tensor
+    half_norms: torch.Tensor
+
+    @classmethod
+    def of(cls, index: DenseIndex, device: str) -> DenseTorchIndex:
+        """Put the centroids on ``device``."""
+        import torch
+
+        k = len(index.centroids)
+        table, half_norms = np.ascontiguousarray(index.table[:, :k]), index.half_norms[:k].copy()
+        return cls(index, torch.from_numpy(table).to(device), torch.from_numpy(half_norms).to(device))
+
+    def nearest(
+        self, rows: npt.NDArray[np.float32], *, threads: int = 1
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """Return (labels, squared distances) with the same bits as ``DenseIndex.nearest``."""
+        import torch
+
+        # The bound of the error is that of 32-bit products, whatever the process has allowed for its training.
+        precision = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            return _nearest(self.index, self._scores, self.table.shape[1], rows, threads)
+        finally:
+            torch.set_float32_matmul_precision(precision)
+
+    def _scores(self, rows: npt.NDArray[np.float32]) -> torch.Tensor:
+        import torch
+
+        return (torch.from_numpy(np.ascontiguousarray(rows)).to(self.table.device) @ self.table).sub_(
+            self.half_norms
+        )
+
+
+def _nearest(
+    index: InvertedIndex | DenseIndex,
+    scores_of: Callable[[Any], torch.Tensor],
+    k: int,
+    rows: Any,
+    threads: int,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """Return (labels, squared distances) of (n, d) rows from their 32-bit scores, (n, k) on a device."""
     import torch
 
-    arrays = (
-        rows.indices.astype(np.int64),
-        rows.indptr.astype(np.int64),
-        rows.data.astype(np.float32),
-        margins,
-    )
-    words, starts, weights, margin = (torch.from_numpy(array).to(table.device) for array in arrays)
-    scores = torch.nn.functional.embedding_bag(
-        words, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
-    )
-    scores -= half_norms
-    best, labels = scores.max(dim=1)
-    return labels, (scores >= (best - margin)[:, None]).sum(dim=1) == 1
+    # Rounded to 32 bits upwards: a margin must not shrink.
+    margins = np.nextafter(index.margins(rows).astype(np.float32), np.float32(np.inf))
+    labels = np.empty(rows.shape[0], dtype=np.int32)
+    certain = np.empty(rows.shape[0], dtype=bool)
+    step = max(1, SCORES_BYTES // (4 * k))
+    for start in range(0, rows.shape[0], step):
+        part = slice(start, min(start + step, rows.shape[0]))
+        scores = scores_of(rows[part])
+        best, nearest = scores.max(dim=1)
+        margin = torch.from_numpy(margins[part]).to(scores.device)
+        single = (scores >= (best - margin)[:, None]).sum(dim=1) == 1
+        # An infinite margin, or scores that overflowed.
+        single &= torch.isfinite(best - margin)
+        labels[part], certain[part] = nearest.cpu().numpy(), single.cpu().numpy()
+    squared = index.squared_to(rows, labels, threads=threads)
+    uncertain = np.flatnonzero(~certain)
+    if len(uncertain):
+        labels[uncertain], squared[uncertain] = index.nearest(rows[uncertain], threads=threads)
+    return labels, squared

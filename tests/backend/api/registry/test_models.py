@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -11,9 +12,10 @@ from backend.api.app import PREFIX
 from backend.store.accounts import users
 from backend.store.database import connect, session_factory
 from backend.store.registry.storage import Storage
-from backend.store.registry.tables import Artifact
+from backend.store.registry.tables import Artifact, DatasetRead
 from backend.store.runs.tables import Run
 
+DELETED = "Spring folder"
 FILES = {"model.safetensors": b"weights, as it were", "predictor.json": b'{"format": "vise-predictor-1"}'}
 
 
@@ -29,6 +31,7 @@ def keep(
         queue="cpu",
         spec={},
         inputs=inputs or {},
+        depends_on=[UUID(ref["run"]) for ref in (inputs or {}).values()],
         result=result or {},
         headline={"test_accuracy": 71.25},
         synthetic=synthetic,
@@ -81,6 +84,8 @@ def evaluation(settings, tmp_path) -> str:
     engine = connect(settings.database_url)
     with session_factory(engine).begin() as db:
         posts = keep(db, stage="ingest", name="Spring posts", artifact="posts")
+        # Of a data set that has been deleted since.
+        db.add(DatasetRead(run_id=posts.id, role="source", dataset_id=uuid4(), name=DELETED))
         from_posts = {"posts": {"run": str(posts.id), "artifact": "posts"}}
         pretrain = keep(db, stage="pretrain", name="Pretrain VisE", artifact="checkpoint", inputs=from_posts)
         run = keep(
@@ -104,6 +109,25 @@ def register(api, run_id: str, name: str = "My model", **body) -> dict:
     response = api.post(f"{PREFIX}/models", json={"run_id": run_id, "name": name, **body})
     assert response.status_code == 201, response.text
     return response.json()
+
+
+def test_every_response_names_the_deleted_data_sets_that_a_model_was_made_from(editor, evaluation) -> None:
+    model = register(editor, evaluation)
+    url = f"{PREFIX}/models/{model['id']}"
+    image = {"image": ("a.jpg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(200))}
+    queued = editor.post(f"{PREFIX}/predictions", files=image, data={"wait": "0", "model_id": model["id"]})
+    prediction = editor.get(f"{PREFIX}/predictions/{queued.json()['id']}")
+    responses = {
+        "POST": model,
+        "PATCH": editor.patch(url, json={"name": "renamed"}).json(),
+        "GET": editor.get(url).json(),
+        "list": editor.get(f"{PREFIX}/models").json()[0],
+        "POST of a prediction": queued.json()["model"],
+        "GET of a prediction": prediction.json()["model"],
+    }
+    assert {name: body["deleted_inputs"] for name, body in responses.items()} == {
+        name: [DELETED] for name in responses
+    }
 
 
 def test_the_card_tells_origin_numbers_limits_and_licence(editor, evaluation) -> None:
