@@ -127,8 +127,8 @@ class LocalReporter:
 class PacedCheckpoints:
     """Checkpoints of a state that grows a finished part at a time, so that a crash loses no finished part.
 
-    A long save is followed by a pause of nine times its length; the last parts are saved when the block ends, also by an
-    error of the stage.
+    A long save is followed by a pause of nine times its length; the last parts are saved when the block ends, also by a
+    stop or an error of the stage.
     """
 
     def __init__(self, reporter: Reporter, state: Path) -> None:
@@ -139,8 +139,9 @@ class PacedCheckpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # A stop has saved the state, and what ends this process leaves no time for it.
-        if self._pending and (kind is None or issubclass(kind, ViseError)) and kind is not Stopped:
+        # What ends this process leaves no time for a save.
+        ended = kind is None or issubclass(kind, ViseError)
+        if kind is Stopped or (self._pending and ended):
             self._save()
 
     def save(self) -> None:

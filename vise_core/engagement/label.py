@@ -85,7 +85,6 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
 
     def stop_if_asked() -> None:
         if reporter.should_stop():
-            reporter.checkpoint(state)
             raise Stopped(f"labelling was stopped after {done} of {len(index.shards)} shards")
 
     with saves, engine(spec.compute, workspace, inputs.values(), stop_if_asked) as workers:

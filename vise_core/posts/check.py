@@ -136,9 +136,7 @@ def check_post(raw: RawPost, spec: IngestSpec, mapping: Mapping) -> CheckedPost 
     return CheckedPost(row, image)
 
 
-def _check_all(
-    spec: IngestSpec, mapping: Mapping, batch: list[RawPost]
-) -> list[CheckedPost | Rejection]:
+def _check_all(spec: IngestSpec, mapping: Mapping, batch: list[RawPost]) -> list[CheckedPost | Rejection]:
     return [check_post(raw, spec, mapping) for raw in batch]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from vise_core.engine import Engine, engine
+from vise_core.engine import engine
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.whole import whole_file
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
@@ -29,10 +30,14 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
     synthetic = isinstance(spec.source, SampleSource)
     source = source_of(spec, inputs)
 
+    tally = Tally()
+    if (state / "tally.json").exists():
+        tally = Tally(**json.loads((state / "tally.json").read_bytes()))
+        reporter.log(f"Continuing after {len(tally.shards)} complete shards.")
+
     def stop_if_asked() -> None:
         if reporter.should_stop():
-            reporter.checkpoint(state)
-            raise Stopped("ingest was stopped between two shards")
+            raise Stopped(f"ingest was stopped after {len(tally.shards)} complete shards")
 
     # The limits are those of this process, which reads the source: the engine's own processes start without them.
     with (
@@ -40,9 +45,11 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
         nullcontext() if source is None else limited_data(_files(source)),
         PacedCheckpoints(reporter, state) as saves,
     ):
-        tally, warnings = _write_shards(spec, source, state, reporter, workers, saves)
+        checker = PostChecker(spec, source, tally, state / "seen.sqlite", workers)
+        _write_shards(spec, checker, state, reporter, saves, stop_if_asked)
     if tally.posts == 0:
         raise BadInput(_no_posts_message(tally))
+    warnings = [*checker.notes.warnings, *tally.warnings()]
     for warning in warnings:
         reporter.log(warning, level="warning")
     folder = workspace / "posts"
@@ -91,44 +98,37 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
 
 def _write_shards(
     spec: IngestSpec,
-    source: Path | None,
+    checker: PostChecker,
     state: Path,
     reporter: Reporter,
-    workers: Engine,
     saves: PacedCheckpoints,
-) -> tuple[Tally, list[str]]:
-    """Write shards into ``state``; return the tally and warnings.
-
-    A resumed run continues after the last finished shard.
-    """
-    tally = Tally()
-    if (state / "tally.json").exists():
-        tally = Tally(**json.loads((state / "tally.json").read_bytes()))
-        reporter.log(f"Continuing after {len(tally.shards)} complete shards.")
+    stop_if_asked: Callable[[], None],
+) -> None:
+    """Write the posts that are left into shards in ``state``."""
+    tally = checker.tally
     total = spec.source.posts if isinstance(spec.source, SampleSource) else None
-    checker = PostChecker(spec, source, tally, state / "seen.sqlite", workers)
     writer: ShardWriter | None = None
-    for _, record in checker.records():
-        if record is not None:
-            writer = writer or ShardWriter(state / shard_name(len(tally.shards)))
-            writer.write(record)
-            if writer.posts == spec.posts_per_shard:
-                _close(writer, tally, state, checker)
-                writer = None
-                saves.save()
-        if tally.read % 200 == 0:
-            reporter.progress(tally.read, total, "posts", phase="reading posts")
-            if reporter.should_stop():
-                if writer is not None:
-                    writer.abandon()
-                reporter.checkpoint(state)
-                raise Stopped(f"ingest was stopped after {len(tally.shards)} complete shards")
+    try:
+        for _, record in checker.records():
+            if record is not None:
+                writer = writer or ShardWriter(state / shard_name(len(tally.shards)))
+                writer.write(record)
+                if writer.posts == spec.posts_per_shard:
+                    _close(writer, tally, state, checker)
+                    writer = None
+                    saves.save()
+            if tally.read % 200 == 0:
+                reporter.progress(tally.read, total, "posts", phase="reading posts")
+                stop_if_asked()
+    except Exception:
+        if writer is not None:
+            writer.abandon()
+        raise
     if writer is not None:
         _close(writer, tally, state, checker)
     # Counted after the last state is saved: a resumed run counts them again.
     checker.count_files()
     checker.close()
-    return tally, [*checker.notes.warnings, *tally.warnings()]
 
 
 def _files(source: Path) -> list[Path]:

@@ -128,6 +128,7 @@ STAGE = Stage(
         "evaluation_set": "Sample data only: six-emotion images, with masks.",
     },
     state_format="2",
+    speed_only=("compute.engine", "compute.processes"),
     makes_data=True,
     presets={"Sample data (synthetic)": {"source": {"kind": "sample"}}},
     cost=Cost(work=_work, done=lambda result: result.get("posts")),
