@@ -136,7 +136,8 @@ def check_post(raw: RawPost, spec: IngestSpec, mapping: Mapping) -> CheckedPost 
     return CheckedPost(row, image)
 
 
-def _check_all(spec: IngestSpec, mapping: Mapping, batch: list[RawPost]) -> list[CheckedPost | Rejection]:
+def check_posts(spec: IngestSpec, mapping: Mapping, batch: list[RawPost]) -> list[CheckedPost | Rejection]:
+    """Check posts by themselves, in the order given."""
     return [check_post(raw, spec, mapping) for raw in batch]
 
 
@@ -201,7 +202,7 @@ class PostChecker:
                 batches.append(batch)
                 yield batch
 
-        check = partial(_check_all, self.spec, mapping_of(self.spec))
+        check = partial(check_posts, self.spec, mapping_of(self.spec))
         for results in self._engine.ordered(check, reading(), _batch_name):
             for raw, result in zip(batches.popleft(), results, strict=True):
                 self.tally.read += 1
