@@ -176,4 +176,4 @@ def test_nothing_is_a_copy_of_nothing(originals) -> None:
     nothing = joined([])
     assert len(duplicates_within(nothing)) == 0
     assert len(duplicates_between(nothing, originals)) == 0
-    assert len(duplicates_between(originals, (), nothing)) == 0
+    assert len(duplicates_between(originals, nothing)) == 0
