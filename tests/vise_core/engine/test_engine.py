@@ -83,8 +83,12 @@ def test_results_are_joined_in_the_order_of_items(any_engine: Engine, items: int
     assert any_engine.reduced(work.listed, work.chained, range(items), work.name) == list(range(items))
 
 
-def test_two_processes_take_part(two: Engine) -> None:
-    assert len(set(two.finished(work.process_of, range(40), work.name))) == 2
+def test_two_processes_take_part_also_after_one_was_killed(two: Engine, tmp_path: Path) -> None:
+    list(two.finished(partial(work.kill_once, tmp_path), range(5), work.name))
+    assert (tmp_path / "killed").exists()
+    end = time.monotonic() + 200
+    while len(set(two.finished(work.process_of, range(40), work.name))) < 2:
+        assert time.monotonic() < end
 
 
 def test_an_error_of_an_item_is_raised_as_it_is(any_engine: Engine) -> None:
