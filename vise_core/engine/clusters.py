@@ -31,7 +31,12 @@ DEATHS = 2
 @contextmanager
 def local_cluster(processes: int, poll: Callable[[], object]) -> Iterator[DaskEngine]:
     """Start a scheduler here and workers as processes of this host, on loopback, with certificates of their own."""
-    limits = {"distributed.scheduler.allowed-failures": DEATHS, "distributed.scheduler.worker-ttl": None}
+    limits = {
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.scheduler.worker-ttl": None,
+        # A busy host takes long to start a process again.
+        "distributed.deploy.lost-worker-timeout": f"{WORKERS_SECONDS} s",
+    }
     with (
         dask.config.set(limits),
         TemporaryDirectory(prefix="vise-dask-") as folder,
@@ -48,7 +53,14 @@ def local_cluster(processes: int, poll: Callable[[], object]) -> Iterator[DaskEn
         ) as cluster,
         Client(cluster) as client,
     ):
-        yield DaskEngine(client, poll, Surroundings(provenance.software()))
+
+        def keep_up() -> None:
+            poll()
+            # Dask gives up a process that dies while it starts.
+            if len(cluster.scheduler.workers) < processes:
+                cluster.scale(processes)
+
+        yield DaskEngine(client, keep_up, Surroundings(provenance.software()))
 
 
 @contextmanager
