@@ -94,8 +94,8 @@ class PostImages:
     def locate(self, sample: Sample) -> LocatedSample:
         """Return the sample with where its image lies."""
         epoch, row = sample
-        index = int(self.images[row])
-        return LocatedSample(epoch, row, index, self.posts.stored_image(index))
+        place = int(self.images[row])
+        return LocatedSample(epoch, row, place, self.posts.stored_image(place))
 
     def reader(self) -> ImageReader:
         """Return what decodes located samples, in this process or another one."""
@@ -107,7 +107,7 @@ class LocatedSample(NamedTuple):
 
     epoch: int
     row: int
-    index: int
+    place: int
     image: StoredImage
 
 
@@ -142,11 +142,11 @@ class ImageReader(Dataset[tuple[Tensor, Ints]]):
             image = open_image(sample.image.read(self.folder))
         except BadImage as error:
             # Ingest rejects images that cannot be decoded, so these shards were damaged later.
-            post = ShardIndex.open(self.folder).read_post(sample.index).id
+            post = ShardIndex.open(self.folder).read_post(sample.place).id
             raise BadInput(
                 f"post {post!r}: its image no longer decodes ({error}); copy the shards again, or ingest again"
             ) from error
-        return self.transform(image, sample_generator(self.seed, sample.epoch, sample.index))
+        return self.transform(image, sample_generator(self.seed, sample.epoch, sample.place))
 
 
 @dataclass(frozen=True)
