@@ -45,6 +45,10 @@ REGISTRY = (
         ("--comments", "40000", "--stage-comments", "80000", "--clusters", "1000", "--peer-comments", "5000"),
     ),
     Benchmark("clustering", ("--comments", "20000", "--clusters", "200", "--vocabulary", "5000")),
+    Benchmark(
+        "dense",
+        ("--rows", "4000", "--columns", "64", "--clusters", "50", "--rounds", "1", "--planted", "400"),
+    ),
     Benchmark("near_duplicates", ("--images", "1000", "--copies", "50")),
     Benchmark("linear", ("--epochs", "5", "--peer-splits", "1")),
     Benchmark(

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,25 @@ MAX_POSTS = 2**40
 """Of a shard: as many shards as an index may hold have together fewer than an int64 counts."""
 EXTENSIONS = ("jpg", "png", "webp")
 _BLOCK = 512
-_MEMBER = re.compile(r"([0-9a-f]{32})\.(json|jpg|png|webp)")
+_KEY_DIGITS = 32
+_MEMBER = re.compile(rf"([0-9a-f]{{{_KEY_DIGITS}}})\.(json|jpg|png|webp)")
 _REMEDY = "ingest again"
 
 Offsets = npt.NDArray[np.int64]
+
+
+class StoredImage(NamedTuple):
+    """Where the encoded image of a post lies: a file of the folder, the offset in it, and the size."""
+
+    file: str
+    offset: int
+    size: int
+
+    def read(self, folder: Path) -> bytes:
+        """Read the encoded bytes."""
+        with (folder / self.file).open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
 
 
 class ShardEntry(Record):
@@ -122,7 +137,7 @@ def read_posts_index(folder: Path) -> PostsIndex:
 class ShardIndex:
     """Random access to the posts of a folder of shards; post i is the i-th in order of shards.
 
-    Opening reads ``index.json`` only; a shard's member offsets (40 bytes a post) are read from its tar headers
+    Opening reads ``index.json`` only; a shard's keys and member offsets (56 bytes a post) are read from its tar headers
     when it is first touched. No file stays open, so an index may be pickled, forked and shared by threads.
 
     Attributes
@@ -137,7 +152,7 @@ class ShardIndex:
     shards: tuple[ShardEntry, ...]
     starts: Offsets
     synthetic: bool
-    _members: dict[int, tuple[list[str], Offsets]] = field(default_factory=dict, repr=False)
+    _members: dict[int, tuple[bytes, Offsets]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> ShardIndex:
@@ -154,23 +169,33 @@ class ShardIndex:
 
     def keys(self, shard: int | None = None) -> list[str]:
         """Return the keys of the posts of a shard, or of all, in order."""
-        if shard is not None:
-            return list(self._offsets(shard)[0])
-        return [key for number in range(len(self.shards)) for key in self._offsets(number)[0]]
+        if shard is None:
+            return [key for number in range(len(self.shards)) for key in self.keys(number)]
+        digits, length = self._members_of(shard)[0].hex(), _KEY_DIGITS
+        return [digits[start : start + length] for start in range(0, len(digits), length)]
 
     def read_post(self, i: int) -> Post:
         """Read a post without its image."""
         shard, row = self._locate(i)
-        return post_from_json(self._read(shard, row, "json"))
+        offset, size = self._members_of(shard)[1][row, :2].tolist()
+        with (self.folder / self.shards[shard].name).open("rb") as file:
+            file.seek(offset)
+            return post_from_json(file.read(size))
 
     def read_image(self, i: int) -> bytes:
         """Read the encoded bytes of a post's image."""
-        return self._read(*self._locate(i), "image")
+        return self.stored_image(i).read(self.folder)
+
+    def stored_image(self, i: int) -> StoredImage:
+        """Return where a post's image lies."""
+        shard, row = self._locate(i)
+        _, _, offset, size, _ = self._members_of(shard)[1][row].tolist()
+        return StoredImage(self.shards[shard].name, offset, size)
 
     def read_record(self, i: int) -> PostRecord:
         """Read a post with its image."""
         shard, row = self._locate(i)
-        extension = EXTENSIONS[int(self._offsets(shard)[1][row, 4])]
+        extension = EXTENSIONS[int(self._members_of(shard)[1][row, 4])]
         return PostRecord(self.read_post(i), self.read_image(i), extension)
 
     def iterate(self, shard: int | None = None) -> Iterator[PostRecord]:
@@ -182,7 +207,7 @@ class ShardIndex:
         """Yield every post without its image; image bytes are not read."""
         for number in range(len(self.shards)) if shard is None else (shard,):
             with (self.folder / self.shards[number].name).open("rb") as file:
-                for offset, size in self._offsets(number)[1][:, :2].tolist():
+                for offset, size in self._members_of(number)[1][:, :2].tolist():
                     file.seek(offset)
                     yield post_from_json(file.read(size))
 
@@ -197,14 +222,8 @@ class ShardIndex:
         shard = int(np.searchsorted(self.starts, i, side="right")) - 1
         return shard, i - int(self.starts[shard])
 
-    def _read(self, shard: int, row: int, part: str) -> bytes:
-        offsets = self._offsets(shard)[1][row]
-        offset, size = offsets[:2] if part == "json" else offsets[2:4]
-        with (self.folder / self.shards[shard].name).open("rb") as file:
-            file.seek(int(offset))
-            return file.read(int(size))
-
-    def _offsets(self, shard: int) -> tuple[list[str], Offsets]:
+    def _members_of(self, shard: int) -> tuple[bytes, Offsets]:
+        """Return the keys of a shard, 16 bytes each, and the positions of its members."""
         if shard not in self._members:
             entry = self.shards[shard]
             keys, offsets = scan_shard(self.folder / entry.name)
@@ -212,7 +231,7 @@ class ShardIndex:
                 raise BadInput(
                     f"{entry.name}: {len(keys)} posts, the index says {entry.posts}: copy the folder whole"
                 )
-            self._members[shard] = keys, offsets
+            self._members[shard] = bytes.fromhex("".join(keys)), offsets
         return self._members[shard]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vise_core.errors import BadImage, BadInput
-from vise_core.formats.posts import ShardIndex
+from vise_core.formats.posts import ShardIndex, StoredImage
 from vise_core.models.transforms import TrainTransform, sample_generator
 from vise_core.posts.images.decode import open_image
 
@@ -76,11 +77,13 @@ class BatchPlan:
 
 
 @dataclass
-class PostImages(Dataset[tuple[Tensor, Ints]]):
-    """Decoded, augmented images of posts by (epoch, row).
+class PostImages:
+    """Images of posts to train on, by row. Stays in the process that plans the batches.
 
-    ``images[row]`` is the post's index in ``posts``. The crop of a sample depends on (seed, epoch, that
-    index) alone, so it is the same in every process.
+    Attributes
+    ----------
+    posts: the shards. images: (n,) int64, the place of each row's post in ``posts``.
+    transform: from an image and a generator to its view or views. seed: of the augmentation.
     """
 
     posts: ShardIndex
@@ -88,43 +91,67 @@ class PostImages(Dataset[tuple[Tensor, Ints]]):
     transform: TrainTransform | Any
     seed: int
 
-    def __len__(self) -> int:
-        return len(self.images)
+    def locate(self, sample: Sample) -> LocatedSample:
+        """Return the sample with where its image lies."""
+        epoch, row = sample
+        place = int(self.images[row])
+        return LocatedSample(epoch, row, place, self.posts.stored_image(place))
 
-    def __getitem__(self, sample: Sample) -> tuple[Tensor, Ints]:
-        """Return one image, (3, size, size) float32, and its row. Raises BadInput, naming the post."""
-        return self.__getitems__([sample])
+    def reader(self) -> ImageReader:
+        """Return what decodes located samples, in this process or another one."""
+        return ImageReader(self.posts.folder, self.transform, self.seed)
 
-    def __getitems__(self, samples: list[Sample]) -> tuple[Tensor, Ints]:
-        """Return (n, 3, size, size) float32 and the (n,) rows.
+
+class LocatedSample(NamedTuple):
+    """A row of the label table in an epoch, the place of its post in the index, and where its image lies."""
+
+    epoch: int
+    row: int
+    place: int
+    image: StoredImage
+
+
+@dataclass
+class ImageReader(Dataset[tuple[Tensor, Ints]]):
+    """Decoded, augmented images of located samples. Holds nothing for each post: loader processes have one each.
+
+    The crop of a sample depends on (seed, epoch, place of the post in the index) alone, so it is the same in every
+    process.
+    """
+
+    folder: Path
+    transform: TrainTransform | Any
+    seed: int
+
+    def __getitems__(self, samples: list[LocatedSample]) -> tuple[Tensor, Ints]:
+        """Return (n, 3, size, size) float32 and the (n,) rows. Raises BadInput, naming the post.
 
         Where the transform makes v views of an image, (v * n, 3, size, size): all first views, then all second.
         """
-        views = torch.stack([self.view(epoch, row) for epoch, row in samples])
+        views = torch.stack([self.view(sample) for sample in samples])
         if views.dim() == 5:
             views = views.transpose(0, 1).flatten(0, 1)
-        return views, np.array([row for _, row in samples], dtype=np.int64)
+        return views, np.array([sample.row for sample in samples], dtype=np.int64)
 
-    def view(self, epoch: int, row: int) -> Tensor:
-        """Return the augmented image of a post in an epoch, (3, size, size) float32, or its views, (v, 3, size, size).
+    def view(self, sample: LocatedSample) -> Tensor:
+        """Return the augmented image of a sample, (3, size, size) float32, or its views, (v, 3, size, size).
 
         Raises BadInput, naming the post, if its image does not decode.
         """
-        index = int(self.images[row])
         try:
-            image = open_image(self.posts.read_image(index))
+            image = open_image(sample.image.read(self.folder))
         except BadImage as error:
             # Ingest rejects images that cannot be decoded, so these shards were damaged later.
-            post = self.posts.read_post(index).id
+            post = ShardIndex.open(self.folder).read_post(sample.place).id
             raise BadInput(
                 f"post {post!r}: its image no longer decodes ({error}); copy the shards again, or ingest again"
             ) from error
-        return self.transform(image, sample_generator(self.seed, epoch, index))
+        return self.transform(image, sample_generator(self.seed, sample.epoch, sample.place))
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Batch sampler of one process: its part of each iteration and accumulation step, across epochs."""
+    """Samples of the batches of one process: its part of each iteration and accumulation step, across epochs."""
 
     plan: BatchPlan
     start: int
@@ -140,17 +167,32 @@ class Samples:
         return (self.stop - self.start) * self.plan.accumulate
 
 
+@dataclass(frozen=True)
+class _LocatedBatches:
+    """Batch sampler that looks up where images lie, so that loader processes need no index."""
+
+    dataset: PostImages
+    samples: Samples
+
+    def __iter__(self) -> Iterator[list[LocatedSample]]:
+        for batch in self.samples:
+            yield [self.dataset.locate(sample) for sample in batch]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
 def image_loader(
     dataset: PostImages, samples: Samples, *, workers: int, pin: bool
 ) -> DataLoader[tuple[Tensor, Ints]]:
     """Return a loader of batches in the order of ``samples``: images (b, 3, size, size) float32 and rows (b,) int64.
 
     If ``dataset`` makes v views, the images are (v·b, 3, size, size), all first views first. They are decoded in
-    ``workers`` processes; 0: in this process.
+    ``workers`` processes, whose memory does not grow with the posts; 0: in this process.
     """
     return DataLoader(
-        dataset,
-        batch_sampler=samples,  # type: ignore[arg-type]
+        dataset.reader(),
+        batch_sampler=_LocatedBatches(dataset, samples),  # type: ignore[arg-type]
         collate_fn=_unchanged,
         num_workers=workers,
         pin_memory=pin,

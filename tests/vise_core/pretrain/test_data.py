@@ -1,5 +1,7 @@
 """Order and crops depend on seed and epoch alone; a batch is exact, however it is shared out."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from vise_core.errors import BadInput
 from vise_core.formats.posts import ShardIndex
 from vise_core.models.transforms import train_transform
-from vise_core.pretrain.data import BatchPlan, PostImages, Samples, image_loader
+from vise_core.pretrain.data import BatchPlan, PostImages, Sample, Samples, image_loader
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 4), st.integers(1, 4), st.integers(0, 5))
@@ -41,6 +43,10 @@ def test_the_order_depends_on_seed_and_epoch_and_starts_anywhere() -> None:
     assert [rows.tolist() for _, rows in BatchPlan(50, 8, seed=2).batches(0, 6)] != whole[:6]
 
 
+def decode(dataset: PostImages, samples: list[Sample]) -> tuple[torch.Tensor, np.ndarray]:
+    return dataset.reader().__getitems__([dataset.locate(sample) for sample in samples])
+
+
 def images_of(material, workers: int) -> tuple[list[int], torch.Tensor]:
     posts = ShardIndex.open(material.posts)
     transform = train_transform(32, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -66,4 +72,13 @@ def test_an_image_that_no_longer_decodes_names_its_post(material) -> None:
     (material.posts / "shard-000000.tar").write_bytes(at.replace(broken, b"\0" * len(broken)))
     dataset = PostImages(posts, np.arange(44), train_transform(32, mean=(0,) * 3, std=(1,) * 3), seed=0)
     with pytest.raises(BadInput, match="post 'post-4': its image no longer decodes"):
-        dataset[(0, 4)]
+        decode(dataset, [(0, 4)])
+
+
+def test_what_a_loader_process_is_given_does_not_grow_with_the_posts(material) -> None:
+    transform = train_transform(32, mean=(0,) * 3, std=(1,) * 3)
+    posts = ShardIndex.open(material.posts)
+    few, many = (PostImages(posts, np.arange(n) % 44, transform, seed=0) for n in (44, 10_000))
+    posts.keys()  # reads every shard's headers
+    loader = image_loader(many, Samples(BatchPlan(10_000, 8, seed=0), 0, 1, 0), workers=2, pin=False)
+    assert len(pickle.dumps(loader.dataset)) == len(pickle.dumps(few.reader())) < 1000

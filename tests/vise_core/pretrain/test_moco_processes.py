@@ -131,7 +131,8 @@ def batches(material) -> Iterator[tuple[Tensor, Tensor]]:
     transform = two_views(32, mean=backbone.mean, std=backbone.std)
     dataset = PostImages(posts, np.arange(44), transform, SPEC.seed)
     for epoch, rows in BatchPlan(44, 8, SPEC.seed).batches(0, 10):
-        views = torch.stack([dataset.view(epoch, int(row)) for row in rows]).double()
+        samples = [dataset.locate((epoch, int(row))) for row in rows]
+        views = torch.stack([dataset.reader().view(sample) for sample in samples]).double()
         yield views[:, 0], views[:, 1]
 
 

@@ -142,10 +142,11 @@ def test_grey_and_jitter_come_as_often_as_published(monkeypatch, share: str, lea
 def test_a_batch_holds_all_query_views_before_all_key_views(material) -> None:
     posts = ShardIndex.open(material.posts)
     dataset = PostImages(posts, np.arange(44), two_views(32, mean=MEAN, std=STD), seed=3)
-    images, rows = dataset.__getitems__([(0, 5), (0, 9), (1, 5)])
+    samples = [dataset.locate(sample) for sample in [(0, 5), (0, 9), (1, 5)]]
+    images, rows = dataset.reader().__getitems__(samples)
     assert images.shape == (6, 3, 32, 32)
     assert rows.tolist() == [5, 9, 5]
-    for i, (epoch, row) in enumerate([(0, 5), (0, 9), (1, 5)]):
-        pair = dataset.view(epoch, row)
+    for i, sample in enumerate(samples):
+        pair = dataset.reader().view(sample)
         assert torch.equal(images[i], pair[0])
         assert torch.equal(images[3 + i], pair[1])
