@@ -60,7 +60,7 @@ def local_cluster(processes: int, poll: Callable[[], object]) -> Iterator[DaskEn
             if len(cluster.scheduler.workers) < processes:
                 cluster.scale(processes)
 
-        yield DaskEngine(client, keep_up, Surroundings(provenance.software()))
+        yield DaskEngine(client, keep_up)
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def host_cluster(
                 f"the Dask cluster {address} has other versions than this host: {error}"
             ) from error
         with _seen(workspace) as mark:
-            yield DaskEngine(client, poll, Surroundings(provenance.software(), (mark, *inputs)))
+            yield DaskEngine(client, poll, Surroundings(**provenance.software(), paths=(mark, *inputs)))
 
 
 def _security(settings: CoreSettings) -> Security | None:
