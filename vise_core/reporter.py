@@ -18,8 +18,8 @@ from .errors import BadInput, Stopped, ViseError
 from .specs.base import Name
 
 log = logging.getLogger("vise")
-UNNOTICED_SECONDS = 0.2
-"""Saves that take no longer are made after each part."""
+SAVE_SECONDS = 5.0
+"""Time that ``PacedCheckpoints`` may always take."""
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
@@ -127,34 +127,34 @@ class LocalReporter:
 class PacedCheckpoints:
     """Checkpoints of a state that grows a finished part at a time, so that a crash loses no finished part.
 
-    A long save is followed by a pause of nine times its length; the last parts are saved when the block ends, also by an
-    error of the stage.
+    Each part is saved at once, unless saves have taken more than SAVE_SECONDS and a tenth of the time so far: then several
+    are saved together. The last are saved when the block ends, also by a stop or an error of the stage.
     """
 
     def __init__(self, reporter: Reporter, state: Path) -> None:
         self._reporter, self._state = reporter, state
-        self._next, self._pending = 0.0, False
+        self._began, self._spent = time.monotonic(), 0.0
+        self._pending = False
 
     def __enter__(self) -> PacedCheckpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # A stop has saved the state, and what ends this process leaves no time for it.
-        if self._pending and (kind is None or issubclass(kind, ViseError)) and kind is not Stopped:
+        # What ends this process leaves no time for a save.
+        ended = kind is None or issubclass(kind, ViseError)
+        if kind is Stopped or (self._pending and ended):
             self._save()
 
     def save(self) -> None:
         """Save the state with a new part, now or a little later."""
         self._pending = True
-        if time.monotonic() >= self._next:
+        if self._spent < SAVE_SECONDS + (time.monotonic() - self._began) / 10:
             self._save()
 
     def _save(self) -> None:
         began = time.monotonic()
         self._reporter.checkpoint(self._state)
-        ended = time.monotonic()
-        took = ended - began
-        self._next = ended + 9 * took if took > UNNOTICED_SECONDS else 0.0
+        self._spent += time.monotonic() - began
         self._pending = False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select
@@ -11,6 +11,8 @@ from backend.settings import Settings
 from backend.store.database import connect, session_factory
 from backend.store.metrics.tables import MetricPoint
 from backend.store.registry.storage import Storage
+from backend.store.runs.tables import Run
+from backend.store.upkeep.states import read_state
 from tests.worker.held_run import hold_run
 from worker import reporter as module
 from worker.context import Context
@@ -48,3 +50,19 @@ def test_a_stage_that_tells_points_faster_than_they_are_written_waits(
     reporter.metrics(1000, {"loss": 1.0})
     reporter.close()
     assert written(here, run_id) == 2001
+
+
+def test_a_state_that_grows_is_saved_without_what_is_being_written(held, tmp_path) -> None:
+    here, run_id, token = held
+    reporter = StoreReporter(here, run_id, token)
+    state = tmp_path / "state"
+    state.mkdir()
+    for name in ("shard-0", "shard-1"):
+        (state / name).write_text(name)
+        (state / f".{uuid4().hex}.part").write_text("half")
+        reporter.checkpoint(state)
+    reporter.close()
+    with here.sessions() as db:
+        checkpoint = db.scalar(select(Run.checkpoint).where(Run.id == run_id))
+    read_state(here.state_storage(run_id, token), checkpoint.partition("/")[2], tmp_path / "again")
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["shard-0", "shard-1"]

@@ -81,14 +81,15 @@ def run(spec: LabelSpec, inputs: dict[str, Path], workspace: Path, reporter: Rep
         device=spec.compute.device,
         run=uuid4().hex,
     )
-    saves = PacedCheckpoints(reporter, state)
 
     def stop_if_asked() -> None:
         if reporter.should_stop():
-            reporter.checkpoint(state)
             raise Stopped(f"labelling was stopped after {done} of {len(index.shards)} shards")
 
-    with saves, engine(spec.compute, workspace, inputs.values(), stop_if_asked) as workers:
+    with (
+        engine(spec.compute, workspace, inputs.values(), stop_if_asked) as workers,
+        PacedCheckpoints(reporter, state) as saves,
+    ):
         for _ in workers.finished(label, todo, lambda number: index.shards[number].name):
             done += 1
             reporter.progress(done, len(index.shards), "shards", phase="labelling")

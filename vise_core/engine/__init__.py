@@ -7,7 +7,7 @@ process must see the files of this one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,15 @@ class Engine(Protocol):
         Raises WorkerKilled for items that kill every process, by name, after the results of all others.
         """
 
+    def ordered(
+        self, function: Callable[[T], R], items: Iterable[T], name: Callable[[T], str]
+    ) -> Iterator[R]:
+        """Yield the results of a stream of items in their order, reading as far ahead as keeps all processes busy.
+
+        An error of ``items`` is raised after the results of the items before it. Raises WorkerKilled as ``finished`` does,
+        at the item's place.
+        """
+
     def reduced(
         self,
         function: Callable[[T], R],
@@ -52,6 +61,14 @@ class Inline:
         self,
         function: Callable[[T], R],
         items: Sequence[T],
+        name: Callable[[T], str],  # noqa: ARG002 - part of the protocol
+    ) -> Iterator[R]:
+        yield from map(function, items)
+
+    def ordered(
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
         name: Callable[[T], str],  # noqa: ARG002 - part of the protocol
     ) -> Iterator[R]:
         yield from map(function, items)

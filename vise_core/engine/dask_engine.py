@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -21,6 +23,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 POLL_SECONDS = 0.5
+IDLE_SECONDS = 120.0
+"""Time without a result after which the cluster is asked whether it has workers."""
 TASKS_PER_WORKER, MOST_PER_TASK = 32, 16
 """A task takes several items, at most MOST_PER_TASK, where a worker would get more than TASKS_PER_WORKER tasks: each task
 costs the scheduler some milliseconds."""
@@ -31,25 +35,25 @@ JOINED = 8
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a process must share with this one to compute for it: the software, and some paths."""
+    """What a process of another host must share with this one to compute for it: the software, and some paths."""
 
-    software: dict[str, Any]
+    git_commit: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[Path, ...] = ()
 
     def check(self) -> None:
         """Raise BadInput, with the name of this process's host, where they differ."""
         own = _software()
-        for package, version in self.software["packages"].items():
+        for package, version in self.packages.items():
             if (other := own["packages"].get(package)) != version:
                 raise BadInput(
                     f"the Dask worker on {socket.gethostname()} has {package} {other or 'not installed'}, the run's "
                     f"host {version}: install the same versions on both"
                 )
-        commits = {software["git_commit"] for software in (self.software, own)} - {None}
-        if len(commits) > 1:
+        if len({self.git_commit, own["git_commit"]} - {None}) > 1:
             raise BadInput(
                 f"the Dask worker on {socket.gethostname()} runs commit {own['git_commit']} of VisE Studio, the run's "
-                f"host {self.software['git_commit']}: install the same on both"
+                f"host {self.git_commit}: install the same on both"
             )
         for path in self.paths:
             if not path.exists():
@@ -85,9 +89,10 @@ class DaskEngine:
 
     client: Client
     poll: Callable[[], object]
-    surroundings: Surroundings
+    surroundings: Surroundings = Surroundings()
     _run: str = field(default_factory=lambda: uuid4().hex[:12])
     _submitted: int = 0
+    _polled: float = 0.0
 
     def finished(
         self, function: Callable[[T], R], items: Sequence[T], name: Callable[[T], str]
@@ -122,6 +127,42 @@ class DaskEngine:
                 yield from results
         if killers:
             raise WorkerKilled(_killed(killers))
+
+    def ordered(
+        self, function: Callable[[T], R], items: Iterable[T], name: Callable[[T], str]
+    ) -> Iterator[R]:
+        stream = iter(items)
+        most = QUEUED_PER_WORKER * self._workers()
+        waiting: deque[tuple[T, Future[Any]]] = deque()
+        error: Exception | None = None
+        while True:
+            while error is None and len(waiting) < most:
+                try:
+                    item = next(stream)
+                except StopIteration:
+                    break
+                except Exception as raised:
+                    error = raised
+                else:
+                    waiting.append((item, self._submit(_apply, name(item), function, [item])))
+            if not waiting:
+                break
+            item, future = waiting.popleft()
+            self._done([future])
+            try:
+                yield self._result(future)[0]
+            except KilledWorker:
+                # Nothing else may be at work: see ``finished``.
+                for _, other in waiting:
+                    self._done([other])
+                future = self._submit(_apply, name(item), function, [item])
+                self._done([future])
+                try:
+                    yield self._result(future)[0]
+                except KilledWorker as killed:
+                    raise WorkerKilled(_killed([name(item)])) from killed
+        if error is not None:
+            raise error
 
     def reduced(
         self,
@@ -167,17 +208,31 @@ class DaskEngine:
 
     def _done(self, futures: Iterable[Future[Any]]) -> set[Future[Any]]:
         """Wait until at least one of the futures is done, and return those that are."""
+        futures, began = list(futures), time.monotonic()
         while True:
+            if time.monotonic() - self._polled > POLL_SECONDS:
+                self.poll()
+                self._polled = time.monotonic()
             try:
                 with self.client.as_current():
-                    done = wait(list(futures), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
-                return set(done)
+                    return set(wait(futures, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done)
             except TimeoutError:
-                self.poll()
                 if self.client.status != "running":
                     raise ClusterLost(f"the Dask scheduler {self._address} is gone") from None
             except (CancelledError, asyncio.CancelledError) as error:
                 raise ClusterLost(f"the Dask scheduler {self._address} is gone") from error
+            if time.monotonic() - began > IDLE_SECONDS:
+                self._require_workers()
+                began = time.monotonic()
+
+    def _require_workers(self) -> None:
+        """Raise ClusterLost if there are no workers, whose tasks would wait for ever."""
+        try:
+            threads = self.client.sync(self.client.scheduler.ncores, callback_timeout=IDLE_SECONDS)
+        except (TimeoutError, OSError) as error:
+            raise ClusterLost(f"the Dask scheduler {self._address} does not answer") from error
+        if not threads:
+            raise ClusterLost(f"the Dask scheduler {self._address} has no workers")
 
     def _result(self, future: Future[Any]) -> Any:
         """Return the result of a future that is done. Raises the task's error, and KilledWorker if it killed each worker."""

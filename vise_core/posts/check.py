@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vise_core.engine import Engine, Inline
 from vise_core.errors import BadImage, BadInput
 from vise_core.files.names import printable_name
 from vise_core.formats.post import PostRecord
+from vise_core.posts.fields.mapping import Mapping
 from vise_core.posts.fields.rows import Checked, check_row, mapping_of
-from vise_core.posts.images.decode import store_image
+from vise_core.posts.images.decode import StoredImage, store_image
 from vise_core.specs.ingest import DROPPED, IngestSpec
 from vise_core.specs.posts.images import is_image_name
 from vise_core.specs.posts.sources import SampleSource
@@ -26,6 +30,9 @@ from .rejected import RejectedPost
 
 EXAMPLES = 100
 """Rejected posts that the report shows of each reason."""
+
+BATCH_POSTS, BATCH_BYTES = 32, 4 * 2**20
+"""Posts that another process checks at once."""
 
 NAMES = 100
 """Names of other reactions, and places of unread ones, that are counted apart."""
@@ -98,20 +105,88 @@ class Tally:
         return sentences
 
 
+@dataclass(frozen=True)
+class CheckedPost:
+    """A post that can be used, unless another one has its id, and its image as a shard stores it."""
+
+    row: Checked
+    image: StoredImage
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a post cannot be used: a stable slug and a sentence."""
+
+    reason: str
+    message: str
+
+
+def check_post(raw: RawPost, spec: IngestSpec, mapping: Mapping) -> CheckedPost | Rejection:
+    """Check a post by itself; ``mapping`` is ``mapping_of(spec)``."""
+    try:
+        if raw.rejected is not None:
+            raise raw.rejected
+        row = check_row(raw.row, spec, mapping)
+        assert raw.image is not None
+        image = store_image(raw.image, max_pixels=spec.max_image_pixels, max_side=spec.max_image_side)
+    except RejectedPost as error:
+        return Rejection(error.reason, str(error))
+    except BadImage as error:
+        return Rejection(f"image_{error.reason}", str(error))
+    return CheckedPost(row, image)
+
+
+def check_posts(spec: IngestSpec, mapping: Mapping, batch: list[RawPost]) -> list[CheckedPost | Rejection]:
+    """Check posts by themselves, in the order given."""
+    return [check_post(raw, spec, mapping) for raw in batch]
+
+
+def _batches(posts: Iterator[RawPost], most: int) -> Iterator[list[RawPost]]:
+    """Yield posts in batches of at most ``most``, and about BATCH_BYTES of images that lie in the source's files."""
+    batch: list[RawPost] = []
+    size = 0
+    try:
+        for raw in posts:
+            batch.append(raw)
+            size += len(raw.image) if isinstance(raw.image, bytes) else 0
+            if len(batch) == most or size >= BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+    except BadInput:
+        # The posts before the place that cannot be read are checked first.
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _batch_name(batch: list[RawPost]) -> str:
+    return f"posts from {printable_name(batch[0].where)}"
+
+
 class PostChecker:
     """Reads the posts of a source, checks each, and counts the results in ``tally``.
 
     ``database`` is the path of an SQLite file for the ids and image names seen so far, which keeps memory use
-    constant. Reading starts after the first ``tally.read`` posts.
+    constant. Reading starts after the first ``tally.read`` posts. ``engine`` checks the posts, images above all; what
+    depends on their order is done here.
     """
 
-    def __init__(self, spec: IngestSpec, folder: Path | None, tally: Tally, database: Path) -> None:
+    def __init__(
+        self,
+        spec: IngestSpec,
+        folder: Path | None,
+        tally: Tally,
+        database: Path,
+        engine: Engine = Inline(),
+    ) -> None:
         self.spec = spec
         self.tally = tally
         self.notes = Notes()
         self._folder = folder
         self._root = folder.resolve() if folder is not None else None
-        self._mapping = mapping_of(spec)
+        self._engine = engine
         self._seen = Seen(database, tally.read)
 
     def records(self) -> Iterator[tuple[RawPost, PostRecord | None]]:
@@ -119,9 +194,19 @@ class PostChecker:
 
         Raises BadInput where the source cannot be read.
         """
-        for raw in islice(self._raw(), self.tally.read, None):
-            self.tally.read += 1
-            yield raw, self._check(raw)
+        batches: deque[list[RawPost]] = deque()
+
+        def reading() -> Iterator[list[RawPost]]:
+            most = 1 if isinstance(self._engine, Inline) else BATCH_POSTS
+            for batch in _batches(islice(self._raw(), self.tally.read, None), most):
+                batches.append(batch)
+                yield batch
+
+        check = partial(check_posts, self.spec, mapping_of(self.spec))
+        for results in self._engine.ordered(check, reading(), _batch_name):
+            for raw, result in zip(batches.popleft(), results, strict=True):
+                self.tally.read += 1
+                yield raw, self._accept(raw, result)
 
     def count_files(self) -> None:
         """Count the files of the folder that no post names. Call it once, after the last post."""
@@ -151,28 +236,17 @@ class PostChecker:
         assert self._folder is not None
         return READERS[self.spec.source.kind](self._folder, self.spec.source, self.notes)
 
-    def _check(self, raw: RawPost) -> PostRecord | None:
+    def _accept(self, raw: RawPost, result: CheckedPost | Rejection) -> PostRecord | None:
         tally = self.tally
         if isinstance(raw.image, Path) and self._root is not None:
             self._seen.name(_below(self._root, raw.image.resolve()), tally.read)
-        try:
-            if raw.rejected is not None:
-                raise raw.rejected
-            checked = check_row(raw.row, self.spec, self._mapping)
-            assert raw.image is not None
-            image = store_image(
-                raw.image, max_pixels=self.spec.max_image_pixels, max_side=self.spec.max_image_side
-            )
-            if not self._seen.add(checked.post.id, tally.read):
-                raise RejectedPost("duplicate_id", f"the post {checked.post.id!r} was there before")
-        except RejectedPost as error:
-            tally.reject(error.reason, raw.where, str(error))
+        if isinstance(result, CheckedPost) and not self._seen.add(result.row.post.id, tally.read):
+            result = Rejection("duplicate_id", f"the post {result.row.post.id!r} was there before")
+        if isinstance(result, Rejection):
+            tally.reject(result.reason, raw.where, result.message)
             return None
-        except BadImage as error:
-            tally.reject(f"image_{error.reason}", raw.where, str(error))
-            return None
-        self._count(raw, checked, image.repairs)
-        return PostRecord(checked.post, image.data, image.extension)
+        self._count(raw, result.row, result.image.repairs)
+        return PostRecord(result.row.post, result.image.data, result.image.extension)
 
     def _count(self, raw: RawPost, checked: Checked, repairs: tuple[str, ...]) -> None:
         tally, post = self.tally, checked.post

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
+from vise_core.engine import engine
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.whole import whole_file
 from vise_core.formats.posts import ShardEntry, ShardWriter, shard_name, write_index
 from vise_core.limits import limited_data
-from vise_core.reporter import Reporter
+from vise_core.reporter import PacedCheckpoints, Reporter
 from vise_core.specs.ingest import IngestResult, IngestSpec
 from vise_core.specs.posts.sources import SampleSource
 
@@ -27,10 +29,27 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
     state.mkdir(parents=True, exist_ok=True)
     synthetic = isinstance(spec.source, SampleSource)
     source = source_of(spec, inputs)
-    with nullcontext() if source is None else limited_data(_files(source)):
-        tally, warnings = _write_shards(spec, source, state, reporter)
+
+    tally = Tally()
+    if (state / "tally.json").exists():
+        tally = Tally(**json.loads((state / "tally.json").read_bytes()))
+        reporter.log(f"Continuing after {len(tally.shards)} complete shards.")
+
+    def stop_if_asked() -> None:
+        if reporter.should_stop():
+            raise Stopped(f"ingest was stopped after {len(tally.shards)} complete shards")
+
+    # The limits are those of this process, which reads the source: the engine's own processes start without them.
+    with (
+        engine(spec.compute, workspace, inputs.values(), stop_if_asked) as workers,
+        nullcontext() if source is None else limited_data(_files(source)),
+        PacedCheckpoints(reporter, state) as saves,
+    ):
+        checker = PostChecker(spec, source, tally, state / "seen.sqlite", workers)
+        _write_shards(spec, checker, state, reporter, saves, stop_if_asked)
     if tally.posts == 0:
         raise BadInput(_no_posts_message(tally))
+    warnings = [*checker.notes.warnings, *tally.warnings()]
     for warning in warnings:
         reporter.log(warning, level="warning")
     folder = workspace / "posts"
@@ -78,39 +97,38 @@ def run(spec: IngestSpec, inputs: dict[str, Path], workspace: Path, reporter: Re
 
 
 def _write_shards(
-    spec: IngestSpec, source: Path | None, state: Path, reporter: Reporter
-) -> tuple[Tally, list[str]]:
-    """Write shards into ``state``; return the tally and warnings.
-
-    A resumed run continues after the last finished shard.
-    """
-    tally = Tally()
-    if (state / "tally.json").exists():
-        tally = Tally(**json.loads((state / "tally.json").read_bytes()))
-        reporter.log(f"Continuing after {len(tally.shards)} complete shards.")
+    spec: IngestSpec,
+    checker: PostChecker,
+    state: Path,
+    reporter: Reporter,
+    saves: PacedCheckpoints,
+    stop_if_asked: Callable[[], None],
+) -> None:
+    """Write the posts that are left into shards in ``state``."""
+    tally = checker.tally
     total = spec.source.posts if isinstance(spec.source, SampleSource) else None
-    checker = PostChecker(spec, source, tally, state / "seen.sqlite")
     writer: ShardWriter | None = None
-    for _, record in checker.records():
-        if record is not None:
-            writer = writer or ShardWriter(state / shard_name(len(tally.shards)))
-            writer.write(record)
-            if writer.posts == spec.posts_per_shard:
-                _close(writer, tally, state, checker)
-                writer = None
-        if tally.read % 200 == 0:
-            reporter.progress(tally.read, total, "posts", phase="reading posts")
-            if reporter.should_stop():
-                if writer is not None:
-                    writer.abandon()
-                reporter.checkpoint(state)
-                raise Stopped(f"ingest was stopped after {len(tally.shards)} complete shards")
+    try:
+        for _, record in checker.records():
+            if record is not None:
+                writer = writer or ShardWriter(state / shard_name(len(tally.shards)))
+                writer.write(record)
+                if writer.posts == spec.posts_per_shard:
+                    _close(writer, tally, state, checker)
+                    writer = None
+                    saves.save()
+            if tally.read % 200 == 0:
+                reporter.progress(tally.read, total, "posts", phase="reading posts")
+                stop_if_asked()
+    except Exception:
+        if writer is not None:
+            writer.abandon()
+        raise
     if writer is not None:
         _close(writer, tally, state, checker)
     # Counted after the last state is saved: a resumed run counts them again.
     checker.count_files()
     checker.close()
-    return tally, [*checker.notes.warnings, *tally.warnings()]
 
 
 def _files(source: Path) -> list[Path]:

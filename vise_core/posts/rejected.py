@@ -11,3 +11,7 @@ class RejectedPost(BadInput):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[RejectedPost], tuple[str, str]]:
+        # As an exception is pickled, it would be made again of its message alone.
+        return RejectedPost, (self.reason, str(self))

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from .base import Result, Spec
+from .compute import EngineCompute
 from .estimate import Cost, InputFacts, Work
 from .posts.sources import JsonlSource, PostSource, SampleSource
 from .stage import InputRole, Stage
@@ -31,6 +32,7 @@ class IngestSpec(Spec):
         10_000, ge=1, description="Comments kept of one post; more are cut, and the post counted."
     )
     max_comment_characters: int = Field(2000, ge=1, description="Longer comments are cut, and counted.")
+    compute: EngineCompute = Field(default_factory=EngineCompute)
 
 
 class IngestResult(Result):
@@ -126,6 +128,7 @@ STAGE = Stage(
         "evaluation_set": "Sample data only: six-emotion images, with masks.",
     },
     state_format="2",
+    speed_only=("compute.engine", "compute.processes"),
     makes_data=True,
     presets={"Sample data (synthetic)": {"source": {"kind": "sample"}}},
     cost=Cost(work=_work, done=lambda result: result.get("posts")),

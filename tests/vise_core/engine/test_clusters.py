@@ -101,6 +101,15 @@ def test_who_may_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ):
             list(used.finished(work.double, [1], work.name))
         monkeypatch.undo()
+        for name, value in cluster.settings.items():
+            monkeypatch.setenv(name, value)
+        with engine(CLUSTER, tmp_path, (), nothing) as used:
+            for worker in cluster.workers:
+                worker.kill()
+                worker.wait()
+            monkeypatch.setattr(dask_engine, "IDLE_SECONDS", 1)
+            with pytest.raises(ClusterLost, match="has no workers"):
+                list(used.finished(work.double, [1], work.name))
         foreign = certify(tmp_path / "foreign")
         monkeypatch.setattr(clusters, "CONNECT_SECONDS", 2)
         for name, value in (cluster.settings | {"VISE_DASK_CA": str(foreign.ca)}).items():

@@ -54,13 +54,41 @@ def test_each_item_is_computed_once(any_engine: Engine, items: int) -> None:
     assert sorted(results) == [2 * item for item in range(items)]
 
 
+@pytest.mark.parametrize("items", [0, 1, 7, 60])
+def test_a_stream_keeps_its_order(any_engine: Engine, items: int) -> None:
+    stream = iter(range(items))
+    assert list(any_engine.ordered(work.double, stream, work.name)) == [2 * item for item in range(items)]
+
+
+def test_a_stream_that_breaks_gives_first_what_it_has(any_engine: Engine) -> None:
+    def breaks() -> Iterator[int]:
+        yield from range(5)
+        raise BadInput("line 6: cut off")
+
+    results = any_engine.ordered(work.double, breaks(), work.name)
+    assert [next(results) for _ in range(5)] == [0, 2, 4, 6, 8]
+    with pytest.raises(BadInput, match="line 6: cut off"):
+        next(results)
+
+
+def test_an_item_of_a_stream_that_kills_each_process_is_named(two: Engine) -> None:
+    results = two.ordered(partial(work.kill_at, frozenset({5})), range(12), work.name)
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(WorkerKilled, match="item 5: every process that worked on this was killed"):
+        next(results)
+
+
 @pytest.mark.parametrize("items", [1, 7, 8, 9, 300])
 def test_results_are_joined_in_the_order_of_items(any_engine: Engine, items: int) -> None:
     assert any_engine.reduced(work.listed, work.chained, range(items), work.name) == list(range(items))
 
 
-def test_two_processes_take_part(two: Engine) -> None:
-    assert len(set(two.finished(work.process_of, range(40), work.name))) == 2
+def test_two_processes_take_part_also_after_one_was_killed(two: Engine, tmp_path: Path) -> None:
+    list(two.finished(partial(work.kill_once, tmp_path), range(5), work.name))
+    assert (tmp_path / "killed").exists()
+    end = time.monotonic() + 200
+    while len(set(two.finished(work.process_of, range(40), work.name))) < 2:
+        assert time.monotonic() < end
 
 
 def test_an_error_of_an_item_is_raised_as_it_is(any_engine: Engine) -> None:

@@ -114,6 +114,7 @@ CASES = [
             "max_image_side": 64,
             "max_comments": 3,
             "max_comment_characters": 50,
+            "compute": {"processes": 2, "engine": "local"},
         },
     ),
     ingest("jsonl", posts="mine.jsonl", images="pictures", encoding="utf-8", fields=FIELDS),

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ import pytest
 from PIL import Image
 
 from tests.pictures import encoded
+from tests.vise_core.engine import stage_work
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
 from vise_core.formats.posts import ShardIndex
+from vise_core.posts import check
 from vise_core.reporter import LocalReporter
 from vise_core.specs.ingest import IngestSpec
 from vise_core.stage import run_stage
@@ -204,3 +207,48 @@ def test_nothing_usable_is_an_error_that_says_why(folder, tmp_path) -> None:
     write_rows(folder, b"{oops")
     with pytest.raises(BadInput, match="not_json"):
         ingest(folder, tmp_path / "out")
+
+
+TWO = {"compute": {"engine": "local", "processes": 2}}
+
+
+@pytest.mark.slow
+def test_several_processes_make_the_same_shards_and_report(folder, tmp_path, monkeypatch) -> None:
+    """Also where a process is killed: the images that it had are checked by another."""
+    rows = [{**GOOD, "id": str(n), "image": f"{n % 6}.jpg"} for n in range(90)]
+    rows[11] = {**GOOD, "id": "11", "image": "gone.jpg"}
+    rows[40] = {**rows[40], "id": "3"}  # a duplicate of one in another batch
+    (folder / "images" / "bad.jpg").write_bytes(b"hello")
+    rows[70] = {**GOOD, "id": "70", "image": "bad.jpg"}
+    write_rows(folder, *rows, b"{oops")
+    one, report = ingest(folder, tmp_path / "one", posts_per_shard=20)
+    monkeypatch.setattr(check, "check_posts", partial(stage_work.check_or_die, tmp_path))
+    two, again = ingest(folder, tmp_path / "two", posts_per_shard=20, **TWO)
+    assert (tmp_path / "killed").exists()
+    assert tree_sha256(two.folder) == tree_sha256(one.folder)
+    assert again == report
+    assert report["rejected"] == {
+        "image_missing": 1,
+        "duplicate_id": 1,
+        "image_not_an_image": 1,
+        "not_json": 1,
+    }
+
+
+class Saves(LocalReporter):
+    """Notes which shards are saved, each time that the state is."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.saved: list[int] = []
+
+    def checkpoint(self, path: Path) -> None:
+        self.saved.append(len(json.loads((path / "tally.json").read_bytes())["shards"]))
+
+
+def test_each_finished_shard_is_saved_at_once(folder, tmp_path) -> None:
+    write_rows(folder, *[{**GOOD, "id": str(n)} for n in range(45)])
+    reporter = Saves(tmp_path / "artifacts")
+    spec = IngestSpec(posts_per_shard=10)
+    run_stage("ingest", spec, {"source": folder}, tmp_path / "work", reporter)
+    assert reporter.saved == [1, 2, 3, 4]
