@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from vise_core.settings import CoreSettings
 
 from .dask_engine import DaskEngine, Surroundings
 
+log = logging.getLogger("vise")
 CONNECT_SECONDS = 15
 WORKERS_SECONDS = 60
 DEATHS = 2
@@ -37,10 +38,9 @@ def local_cluster(processes: int, poll: Callable[[], object]) -> Iterator[DaskEn
         # A busy host takes long to start a process again.
         "distributed.deploy.lost-worker-timeout": f"{WORKERS_SECONDS} s",
     }
-    with (
-        dask.config.set(limits),
-        TemporaryDirectory(prefix="vise-dask-") as folder,
-        LocalCluster(
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(limits))
+        cluster = LocalCluster(
             n_workers=processes,
             threads_per_worker=1,
             host="127.0.0.1",
@@ -48,11 +48,14 @@ def local_cluster(processes: int, poll: Callable[[], object]) -> Iterator[DaskEn
             security=Security.temporary(),
             dashboard_address="127.0.0.1:0",
             memory_limit=0,
-            local_directory=folder,
+            local_directory=stack.enter_context(
+                TemporaryDirectory(prefix="vise-dask-", ignore_cleanup_errors=True)
+            ),
             silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+        stack.callback(_close, cluster)
+        client = Client(cluster)
+        stack.callback(_close, client)
 
         def keep_up() -> None:
             poll()
@@ -60,7 +63,15 @@ def local_cluster(processes: int, poll: Callable[[], object]) -> Iterator[DaskEn
             if len(cluster.scheduler.workers) < processes:
                 cluster.scale(processes)
 
-        yield DaskEngine(client, keep_up, Surroundings(provenance.software()))
+        yield DaskEngine(client, keep_up)
+
+
+def _close(part: Client | LocalCluster) -> None:
+    """Close a client or cluster. What does not end in time, on a busy host, ends with this process."""
+    try:
+        part.close()
+    except (TimeoutError, OSError) as error:
+        log.warning("%s did not close in time: %s", part, error)
 
 
 @contextmanager
@@ -89,7 +100,7 @@ def host_cluster(
                 f"the Dask cluster {address} has other versions than this host: {error}"
             ) from error
         with _seen(workspace) as mark:
-            yield DaskEngine(client, poll, Surroundings(provenance.software(), (mark, *inputs)))
+            yield DaskEngine(client, poll, Surroundings(**provenance.software(), paths=(mark, *inputs)))
 
 
 def _security(settings: CoreSettings) -> Security | None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -35,25 +35,25 @@ JOINED = 8
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a process must share with this one to compute for it: the software, and some paths."""
+    """What a process of another host must share with this one to compute for it: the software, and some paths."""
 
-    software: dict[str, Any]
+    git_commit: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[Path, ...] = ()
 
     def check(self) -> None:
         """Raise BadInput, with the name of this process's host, where they differ."""
         own = _software()
-        for package, version in self.software["packages"].items():
+        for package, version in self.packages.items():
             if (other := own["packages"].get(package)) != version:
                 raise BadInput(
                     f"the Dask worker on {socket.gethostname()} has {package} {other or 'not installed'}, the run's "
                     f"host {version}: install the same versions on both"
                 )
-        commits = {software["git_commit"] for software in (self.software, own)} - {None}
-        if len(commits) > 1:
+        if len({self.git_commit, own["git_commit"]} - {None}) > 1:
             raise BadInput(
                 f"the Dask worker on {socket.gethostname()} runs commit {own['git_commit']} of VisE Studio, the run's "
-                f"host {self.software['git_commit']}: install the same on both"
+                f"host {self.git_commit}: install the same on both"
             )
         for path in self.paths:
             if not path.exists():
@@ -89,7 +89,7 @@ class DaskEngine:
 
     client: Client
     poll: Callable[[], object]
-    surroundings: Surroundings
+    surroundings: Surroundings = Surroundings()
     _run: str = field(default_factory=lambda: uuid4().hex[:12])
     _submitted: int = 0
     _polled: float = 0.0

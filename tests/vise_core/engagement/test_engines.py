@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vise_core.engine import work
+from tests.vise_core.engine import stage_work
 from tests.vise_core.engine.certificates import DaskCluster, dask_cluster
 from vise_core.engagement import label as label_stage
 from vise_core.engagement.clustering import distributed
@@ -92,7 +92,7 @@ def test_any_engine_makes_the_same_bytes(alone, compute: DataCompute, tmp_path: 
 def test_a_process_killed_inside_a_pass_changes_no_byte(
     alone, compute: DataCompute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distributed, "assign_block", work.assign_or_die)
+    monkeypatch.setattr(distributed, "assign_block", stage_work.assign_or_die)
     assert cluster(alone[0]["posts"], tmp_path, compute) == alone[1]
     assert (tmp_path / "work" / "killed").exists()
 
@@ -104,7 +104,7 @@ def test_a_shard_that_kills_each_process_is_named_and_the_others_are_kept(
     inputs, _, labels = alone
     saves = Saves(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(label_stage, "label_shard", work.label_or_die)
+        patch.setattr(label_stage, "label_shard", stage_work.label_or_die)
         (tmp_path / "work").mkdir()
         (tmp_path / "work" / "deadly").touch()
         with pytest.raises(WorkerKilled, match=r"shard-000003\.tar: every process"):
@@ -180,7 +180,7 @@ def test_a_run_whose_scheduler_is_killed_goes_on_later(
                 lost.scheduler.kill()
 
         with monkeypatch.context() as patch:
-            patch.setattr(label_stage, "label_shard", work.label_slowly)
+            patch.setattr(label_stage, "label_shard", stage_work.label_slowly)
             with pytest.raises(ClusterLost, match="is gone"):
                 label(inputs, tmp_path / "out", CLUSTER, Kills(tmp_path / "artifacts"))
     monkeypatch.delenv("VISE_DASK_SCHEDULER")

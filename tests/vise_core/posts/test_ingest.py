@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.pictures import encoded
-from tests.vise_core.engine import work
+from tests.vise_core.engine import stage_work
 from vise_core.errors import BadInput, Stopped
 from vise_core.files.hashing import tree_sha256
 from vise_core.formats.posts import ShardIndex
@@ -222,7 +222,7 @@ def test_several_processes_make_the_same_shards_and_report(folder, tmp_path, mon
     rows[70] = {**GOOD, "id": "70", "image": "bad.jpg"}
     write_rows(folder, *rows, b"{oops")
     one, report = ingest(folder, tmp_path / "one", posts_per_shard=20)
-    monkeypatch.setattr(check, "check_posts", partial(work.check_or_die, tmp_path))
+    monkeypatch.setattr(check, "check_posts", partial(stage_work.check_or_die, tmp_path))
     two, again = ingest(folder, tmp_path / "two", posts_per_shard=20, **TWO)
     assert (tmp_path / "killed").exists()
     assert tree_sha256(two.folder) == tree_sha256(one.folder)
