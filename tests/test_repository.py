@@ -15,7 +15,21 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = {"report", "core", "store", "api", "worker", "ui", "local", "text", "s3", "pages-dev", "dev", "fuzz"}
+EXTRAS = {
+    "report",
+    "core",
+    "store",
+    "api",
+    "worker",
+    "ui",
+    "local",
+    "text",
+    "s3",
+    "cluster",
+    "pages-dev",
+    "dev",
+    "fuzz",
+}
 
 
 @cache

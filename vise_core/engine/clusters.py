@@ -60,7 +60,7 @@ def local_cluster(processes: int, poll: Callable[[], object]) -> Iterator[DaskEn
         def keep_up() -> None:
             poll()
             # Dask gives up a process that dies while it starts.
-            if len(cluster.scheduler.workers) < processes:
+            if cluster.scheduler is not None and len(cluster.scheduler.workers) < processes:
                 cluster.scale(processes)
 
         yield DaskEngine(client, keep_up)
