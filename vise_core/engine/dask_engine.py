@@ -227,8 +227,10 @@ class DaskEngine:
 
     def _require_workers(self) -> None:
         """Raise ClusterLost if there are no workers, whose tasks would wait for ever."""
+        scheduler = self.client.scheduler
+        assert scheduler is not None
         try:
-            threads = self.client.sync(self.client.scheduler.ncores, callback_timeout=IDLE_SECONDS)
+            threads = self.client.sync(scheduler.ncores, callback_timeout=IDLE_SECONDS)
         except (TimeoutError, OSError) as error:
             raise ClusterLost(f"the Dask scheduler {self._address} does not answer") from error
         if not threads:
