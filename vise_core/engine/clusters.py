@@ -54,13 +54,15 @@ def local_cluster(processes: int, poll: Callable[[], object]) -> Iterator[DaskEn
             silence_logs=logging.ERROR,
         )
         stack.callback(_close, cluster)
+        scheduler = cluster.scheduler
+        assert scheduler is not None
         client = Client(cluster)
         stack.callback(_close, client)
 
         def keep_up() -> None:
             poll()
             # Dask gives up a process that dies while it starts.
-            if cluster.scheduler is not None and len(cluster.scheduler.workers) < processes:
+            if len(scheduler.workers) < processes:
                 cluster.scale(processes)
 
         yield DaskEngine(client, keep_up)

@@ -228,8 +228,7 @@ class DaskEngine:
     def _require_workers(self) -> None:
         """Raise ClusterLost if there are no workers, whose tasks would wait for ever."""
         scheduler = self.client.scheduler
-        if scheduler is None:
-            raise ClusterLost(f"the Dask scheduler {self._address} is gone")
+        assert scheduler is not None
         try:
             threads = self.client.sync(scheduler.ncores, callback_timeout=IDLE_SECONDS)
         except (TimeoutError, OSError) as error:
