@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +21,9 @@ from skimage import io as skio
 from docs.screenshots import wait_until
 from vise_client.client import ViseClient
 from vise_client.schemas.models import ModelCreate, ModelView
+from vise_core.data.archives import unpack
 from vise_core.posts.sample import generate_evaluation_image
+from vise_core.specs.fetch import UnpackLimits
 from vise_core.specs.posts.fields import REACTIONS
 from vise_core.specs.tasks.catalogue import EMOTIONS
 from vise_core.specs.tasks.kinds import CsvTask
@@ -153,8 +154,7 @@ def test_a_label_is_kept_and_exported_with_its_picture(
     settled(page, f"{stack.url}/predict?view=Labelled+set")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download labelled set").first.click()
-    with tarfile.open(download.value.path()) as tar:
-        tar.extractall(tmp_path, filter="data")
+    unpack(download.value.path(), tmp_path, UnpackLimits())
     rows = read_csv_labels(CsvTask(), tmp_path / "feedback")
     assert [row.label for row in rows] == ["surprise"]
     assert (tmp_path / "feedback" / rows[0].path).read_bytes().startswith(b"\xff\xd8")

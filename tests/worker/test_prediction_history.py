@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,8 @@ from tests.serving import serving
 from vise_client.client import ViseClient
 from vise_client.schemas.accounts import Role
 from vise_client.schemas.predictions import FeedbackCreate
+from vise_core.data.archives import unpack
+from vise_core.specs.fetch import UnpackLimits
 from vise_core.specs.tasks.catalogue import EMOTIONS
 from vise_core.specs.tasks.kinds import CsvTask
 from vise_core.tasks import load_task
@@ -230,6 +231,14 @@ def test_what_the_camera_wrote_into_the_file_is_not_kept(api) -> None:
     assert b"CameraMaker" not in base64.b64decode(history(api)[0]["thumbnail_jpg"])
 
 
+def unpacked(exported: bytes, folder: Path) -> Path:
+    """Unpack an exported labelled set as an upload of it is unpacked."""
+    archive = folder / "feedback.tar"
+    archive.write_bytes(exported)
+    unpack(archive, folder, UnpackLimits())
+    return folder / "feedback"
+
+
 def test_feedback_becomes_a_labelled_set_that_our_tasks_read(api, cluster, tmp_path: Path) -> None:
     first, second, twice = (ask(api, photograph(seed)) for seed in (1, 2, 1))
     url = f"{PREFIX}/predictions/{{}}/feedback"
@@ -247,9 +256,7 @@ def test_feedback_becomes_a_labelled_set_that_our_tasks_read(api, cluster, tmp_p
     assert counts == {"joy": 1, "love": 1}  # the same image twice is one, by its newest label
     exported = api.get(f"{PREFIX}/feedback/export", params={"task": "none"})
     assert exported.headers["content-type"] == "application/x-tar"
-    with tarfile.open(fileobj=io.BytesIO(exported.content)) as tar:
-        tar.extractall(tmp_path, filter="data")
-    images = load_task(CsvTask(), tmp_path / "feedback")
+    images = load_task(CsvTask(), unpacked(exported.content, tmp_path))
     assert images.classes == ("joy", "love")
     assert sorted(images.classes[label] for label in images.labels) == ["joy", "love"]
     for path in images.paths:
@@ -279,9 +286,7 @@ def test_generated_images_mark_the_labelled_set_synthetic(api, tmp_path: Path) -
         answer = ask(api, photograph(seed), synthetic="true")
         api.put(f"{PREFIX}/predictions/{answer['id']}/feedback", json={"label": label})
     exported = api.get(f"{PREFIX}/feedback/export", params={"task": "none"}).content
-    with tarfile.open(fileobj=io.BytesIO(exported)) as tar:
-        tar.extractall(tmp_path, filter="data")
-    assert load_task(CsvTask(), tmp_path / "feedback").synthetic is True
+    assert load_task(CsvTask(), unpacked(exported, tmp_path)).synthetic is True
 
 
 def test_the_client_waits_for_an_answer_that_takes_longer_than_one_request(api) -> None:
