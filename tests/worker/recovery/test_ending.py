@@ -47,8 +47,6 @@ def test_every_process_ends_in_time_while_both_servers_are_frozen(cluster: Clust
         token, _ = users.issue_token(
             db, users.create_user(db, "v@example.org", None, Role.viewer), "api", lifetime=None
         )
-    api_port, ui_port = free_port(), free_port()
-    api, ui = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{ui_port}"
     with ExitStack() as exits:
         names = ("dispatch", "worker", "idle", "predict", "api")
         ways = {name: exits.enter_context(cluster.proxies()) for name in names}
@@ -56,6 +54,9 @@ def test_every_process_ends_in_time_while_both_servers_are_frozen(cluster: Clust
             queues = {"worker": "cpu", "idle": "gpu", "predict": "predict"}.get(name)
             command = ["run", "--queues", queues] if queues else ["dispatch"]
             cluster.start(*command, name=name, **ways[name][0])
+        # Last, so that no proxy gets one of them.
+        api_port, ui_port = free_port(), free_port()
+        api, ui = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{ui_port}"
         start(cluster, "api", api_command(api_port)[1:], ways["api"][0])
         start(cluster, "ui", ["-m", "frontend.serve", "--port", str(ui_port)], {"VISE_API_URL": api})
         wait_for(f"{api}/api/v1/health")
