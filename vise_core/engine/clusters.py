@@ -110,7 +110,7 @@ def host_cluster(
 def _security(settings: CoreSettings) -> Security | None:
     """Return the certificates for the scheduler; None where it listens on loopback without TLS.
 
-    Raises BadInput for any other address without TLS: whoever reaches it could run code as this account.
+    Raises BadInput for any other address without TLS: any client that reaches it could run code as this account.
     """
     address = urlsplit(settings.dask_scheduler)
     files = {

@@ -38,15 +38,15 @@ _REMEDY = "ingest again"
 Offsets = npt.NDArray[np.int64]
 
 
-class StoredImage(NamedTuple):
-    """Where the encoded image of a post lies: a file of the folder, the offset in it, and the size."""
+class StoredMember(NamedTuple):
+    """Where a part of a post lies, its JSON or its encoded image: a file of the folder, the offset in it, and the size."""
 
     file: str
     offset: int
     size: int
 
     def read(self, folder: Path) -> bytes:
-        """Read the encoded bytes."""
+        """Read the bytes."""
         with (folder / self.file).open("rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
@@ -178,19 +178,17 @@ class ShardIndex:
         """Read a post without its image."""
         shard, row = self._locate(i)
         offset, size = self._members_of(shard)[1][row, :2].tolist()
-        with (self.folder / self.shards[shard].name).open("rb") as file:
-            file.seek(offset)
-            return post_from_json(file.read(size))
+        return post_from_json(StoredMember(self.shards[shard].name, offset, size).read(self.folder))
 
     def read_image(self, i: int) -> bytes:
         """Read the encoded bytes of a post's image."""
         return self.stored_image(i).read(self.folder)
 
-    def stored_image(self, i: int) -> StoredImage:
+    def stored_image(self, i: int) -> StoredMember:
         """Return where a post's image lies."""
         shard, row = self._locate(i)
         _, _, offset, size, _ = self._members_of(shard)[1][row].tolist()
-        return StoredImage(self.shards[shard].name, offset, size)
+        return StoredMember(self.shards[shard].name, offset, size)
 
     def read_record(self, i: int) -> PostRecord:
         """Read a post with its image."""

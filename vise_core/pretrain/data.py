@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vise_core.errors import BadImage, BadInput
-from vise_core.formats.posts import ShardIndex, StoredImage
+from vise_core.formats.posts import ShardIndex, StoredMember
 from vise_core.models.transforms import TrainTransform, sample_generator
 from vise_core.posts.images.decode import open_image
 
@@ -108,7 +108,7 @@ class LocatedSample(NamedTuple):
     epoch: int
     row: int
     place: int
-    image: StoredImage
+    image: StoredMember
 
 
 @dataclass
